@@ -1,0 +1,88 @@
+"""Rewards through Ray, for code that runs in the same cluster: no HTTP, and no call a sample.
+
+What arrives: `score` calls of one process, of any size. What leaves: few calls of the router's handle: what is asked
+at the same time travels together. Needs the cluster's own Ray and Python versions; elsewhere use HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from rayreward.client.base import RewardClient
+from rayreward.errors import ServiceUnavailableError
+from rayreward.router.batching import BatchLimits
+from rayreward.router.coalescer import Coalescer
+from rayreward.serve.calls import call_handle
+from rayreward.types import RewardInfo, RewardOutput, Sample
+
+_SLOTS = 2
+"""Handle calls under way at once: one is being scored while the next fills."""
+
+_LIMITS = BatchLimits(max_samples=1024, max_bytes=32 * 2**20)
+
+Lanes = dict[tuple[str | None, str | None], Coalescer]
+
+
+class HandleClient(RewardClient):
+    """Scores by a reward application of this Ray cluster.
+
+    Args:
+        app: the Serve application's name.
+        timeout_s: for a call that names none.
+
+    Raises:
+        ServiceUnavailableError: Ray is not connected, or no such application runs.
+    """
+
+    def __init__(self, app: str = "rewards", *, timeout_s: float = 600.0) -> None:
+        self._app, self._timeout_s = app, timeout_s
+        self._handle = _find_app(app)
+        # Futures belong to a loop, so each loop of the process coalesces its own callers.
+        self._lanes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Lanes] = weakref.WeakKeyDictionary()
+
+    async def arewards(self) -> list[RewardInfo]:
+        """What the application serves."""
+        listed: list[RewardInfo] = await call_handle(self._handle, "describe")
+        return listed
+
+    async def aclose(self) -> None:
+        """Give up what this loop still waits for."""
+        for lane in self._lanes.pop(asyncio.get_running_loop(), {}).values():
+            await lane.close()
+
+    async def _send(
+        self, reward: str | None, samples: Sequence[Sample], *, timeout_s: float | None, run: str | None
+    ) -> list[RewardOutput]:
+        lanes = self._lanes.setdefault(asyncio.get_running_loop(), {})
+        lane = lanes.get((reward, run))
+        if lane is None:
+            lane = lanes[reward, run] = self._open_lane(reward, run)
+        return await lane.score(samples, timeout_s=self._timeout_s if timeout_s is None else timeout_s)
+
+    def _open_lane(self, reward: str | None, run: str | None) -> Coalescer:
+        async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
+            outputs: Sequence[RewardOutput] = await call_handle(
+                self._handle, "score", reward, batch, timeout_s=self._timeout_s, run=run
+            )
+            return outputs
+
+        return Coalescer(send, slot_count=_SLOTS, limits=_LIMITS, now=time.monotonic)
+
+
+def _find_app(app: str) -> Any:
+    import ray
+    from ray import serve
+    from ray.serve.exceptions import RayServeException
+
+    if not ray.is_initialized():
+        raise ServiceUnavailableError("a HandleClient needs a Ray cluster: call ray.init(address='auto') first")
+    try:
+        return serve.get_app_handle(app)
+    except RayServeException as error:
+        raise ServiceUnavailableError(
+            f"no application {app!r} runs in this Ray cluster ({error}); start one with: serve run deployments/"
+        ) from error

@@ -1,0 +1,167 @@
+"""Rewards over HTTP.
+
+What arrives: samples. What leaves: the service's outputs. Scoring a sample twice gives the same score and harms
+nobody, so what a connection loses is sent again until the deadline, with growing pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import msgspec
+
+from rayreward.client.base import RewardClient
+from rayreward.errors import (
+    AuthenticationError,
+    BackpressureError,
+    DeadlineError,
+    InvalidInputError,
+    InvalidOutputError,
+    RayRewardError,
+    ServiceUnavailableError,
+    UnknownRewardError,
+)
+from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.wire import decode_answer, encode_score_request
+
+_SAMPLES_A_REQUEST = 2048
+"""Larger lists travel as several requests side by side, so that no body grows without bound."""
+
+_REQUESTS_AT_ONCE = 8
+
+_RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+"""A proxy that restarts answers with these; a reward's own failure never does (it is data in a 200)."""
+
+
+class HttpClient(RewardClient):
+    """Scores by a service's URL.
+
+    Args:
+        url: the service's root (``http://host:8000``); or, with `is_endpoint`, one reward's own URL.
+        token: bearer token; else the environment's RAYREWARD_TOKEN.
+        timeout_s: for a call that names none, retries included.
+        transport: an httpx transport, for tests.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        token: str | None = None,
+        timeout_s: float = 600.0,
+        is_endpoint: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url, self._is_endpoint, self._timeout_s = url.rstrip("/"), is_endpoint, timeout_s
+        token = token if token is not None else os.environ.get("RAYREWARD_TOKEN")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._transport = transport
+        # A connection pool belongs to the event loop that opened it.
+        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    async def arewards(self) -> list[RewardInfo]:
+        """What the service lists."""
+        answer = await self._request("GET", f"{self._url}/v1/rewards", None, time.monotonic() + self._timeout_s)
+        listed = answer.json().get("rewards", [])
+        return [msgspec.convert(one, RewardInfo) for one in listed]
+
+    async def _send(
+        self, reward: str | None, samples: Sequence[Sample], *, timeout_s: float | None, run: str | None
+    ) -> list[RewardOutput]:
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        url = self._url if self._is_endpoint else f"{self._url}/v1/rewards/{reward or ''}".rstrip("/")
+        slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
+
+        async def send(part: Sequence[Sample]) -> list[RewardOutput]:
+            async with slots:
+                body = encode_score_request(part, timeout_s=limit_s, run=run)
+                # The service gives up on samples at the deadline; its answer needs a moment more to arrive.
+                answer = await self._request("POST", url, body, time.monotonic() + limit_s + 5.0)
+                return decode_answer(answer.content, len(part))
+
+        parts = [samples[at : at + _SAMPLES_A_REQUEST] for at in range(0, len(samples), _SAMPLES_A_REQUEST)]
+        return [output for outputs in await asyncio.gather(*map(send, parts)) for output in outputs]
+
+    async def _request(self, method: str, url: str, body: bytes | None, deadline_s: float) -> httpx.Response:
+        """One request, sent again while that can help and there is time."""
+        attempt = 0
+        while True:
+            error: RayRewardError
+            try:
+                answer = await self._pool().request(
+                    method, url, content=body, timeout=max(0.1, deadline_s - time.monotonic())
+                )
+            except httpx.TimeoutException:
+                raise DeadlineError(f"{method} {url}: no answer in time; is the service overloaded?") from None
+            except httpx.TransportError as lost:
+                error, pause_s = ServiceUnavailableError(f"{url} cannot be reached: {lost or type(lost).__name__}"), 0.0
+            else:
+                if answer.status_code < 400:
+                    return answer
+                error = _error_of(answer)
+                if answer.status_code not in _RETRIED_STATUS:
+                    raise error
+                pause_s = error.retry_after_s if isinstance(error, BackpressureError) else 0.0
+            pause_s = max(pause_s, min(5.0, 0.1 * 2**attempt) * random.uniform(0.5, 1.0))
+            attempt += 1
+            if attempt > 10 or time.monotonic() + pause_s >= deadline_s:
+                raise error
+            await asyncio.sleep(pause_s)
+
+    def _pool(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None:
+            pool = httpx.AsyncClient(
+                headers={"Content-Type": "application/json", **self._headers}, transport=self._transport
+            )
+            self._pools[loop] = pool
+        return pool
+
+    async def aclose(self) -> None:
+        """Close this loop's connections."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.aclose()
+
+
+def _error_of(answer: httpx.Response) -> RayRewardError:
+    """The error that an answer's status and body tell of."""
+    message = _message_of(answer)
+    match answer.status_code:
+        case 401 | 403:
+            return AuthenticationError(message)
+        case 404:
+            return UnknownRewardError(message)
+        case 429:
+            return BackpressureError(message, _retry_after_s(answer))
+        case 400 | 405 | 413 | 415 | 422:
+            return InvalidInputError(message)
+        case status if status >= 500:
+            return ServiceUnavailableError(f"the service answered {status}: {message}")
+        case status:
+            return InvalidOutputError(f"the service answered {status}: {message}")
+
+
+def _retry_after_s(answer: httpx.Response) -> float:
+    try:
+        return float(answer.headers.get("Retry-After", 1.0))
+    except ValueError:
+        return 1.0  # an HTTP date, which our service never sends
+
+
+def _message_of(answer: httpx.Response) -> str:
+    try:
+        body: Any = answer.json()
+        return str(body["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]!r}"

@@ -1,0 +1,171 @@
+"""How a composite's parts become one output.
+
+What arrives: named parts with weights, and the output of each for one sample. What leaves: one output whose
+components keep the parts' raw scores, weights and reasons beside the total. A required part that fails fails the
+sample; an optional one is left out, the other weights grow to fill its place, and the output shows its failure.
+
+Pure: nothing here runs a reward (see `rayreward.rewards.composite`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rayreward.errors import ConfigError
+from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput
+
+Method = Literal["weighted_sum", "product", "min", "max", "all_pass", "first_valid", "gate"]
+METHODS: tuple[Method, ...] = ("weighted_sum", "product", "min", "max", "all_pass", "first_valid", "gate")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a composite.
+
+    Attributes:
+        name: the component's name in the output.
+        weight: its factor in a weighted sum; other methods take raw scores.
+        is_required: whether its failure fails the sample.
+    """
+
+    name: str
+    weight: float = 1.0
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How parts combine.
+
+    Attributes:
+        method: weighted_sum, product, min, max; all_pass (1 if every part reaches the threshold, else 0);
+            first_valid (the first part that has a score); gate (see `gate_is_open`).
+        threshold: what a part must reach to pass, for all_pass and gate.
+        closed_score: the score of a sample that a gate stops.
+    """
+
+    method: Method = "weighted_sum"
+    threshold: float = 0.5
+    closed_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigError(f"unknown combination {self.method!r}; known: {', '.join(METHODS)}")
+
+
+def check_parts(parts: Sequence[Part], rule: Rule) -> None:
+    """Refuse parts that the rule cannot combine.
+
+    Raises:
+        ConfigError: no part, two of one name, weights where they mean nothing, or a gate with nothing behind it.
+    """
+    names = [part.name for part in parts]
+    if not parts:
+        raise ConfigError("a composite needs at least one part, found none")
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ConfigError(f"a composite's parts need different names, found {doubled[0]!r} twice")
+    if any(not math.isfinite(part.weight) for part in parts):
+        raise ConfigError("a composite's weights must be finite numbers")
+    if rule.method != "weighted_sum" and any(part.weight != 1.0 for part in parts):
+        raise ConfigError(f"weights mean something in a weighted_sum only; remove them for {rule.method!r}")
+    if rule.method == "gate" and len(parts) < 2:
+        raise ConfigError("a gate needs its checks first and what they guard last: at least two parts")
+
+
+def gate_is_open(check: RewardOutput, rule: Rule) -> bool:
+    """Whether a sample that a check scored goes on to the next part. A check that failed stops it too."""
+    return check.score is not None and check.score >= rule.threshold
+
+
+def combine(parts: Sequence[Part], outputs: Mapping[str, RewardOutput], rule: Rule) -> RewardOutput:
+    """One output from the outputs of the parts that ran (a gate and first_valid may leave parts out).
+
+    Example:
+        >>> parts = [Part("format", 0.25), Part("answer", 0.75)]
+        >>> outputs = {"format": RewardOutput(1.0), "answer": RewardOutput(0.0)}
+        >>> combine(parts, outputs, Rule()).score
+        0.25
+    """
+    ran = [part for part in parts if part.name in outputs]
+    metrics = {part.name: _component(part, outputs[part.name]) for part in ran}
+    nested = {f"{part.name}/{name}": metric for part in ran for name, metric in outputs[part.name].metrics.items()}
+    metrics.update({name: MetricRewardOutput(m.score, m.reason, 0.0, m.failure) for name, m in nested.items()})
+    stopping = [part for part in ran if part.is_required and not outputs[part.name].is_valid]
+    if stopping and rule.method != "first_valid":
+        return RewardOutput(metrics=metrics, failure=_attributed(outputs[stopping[0].name], stopping[0].name))
+    scores = {part.name: score for part in ran if (score := outputs[part.name].score) is not None}
+    valid = [part for part in ran if part.name in scores]
+    if not valid:
+        first = outputs[ran[0].name] if ran else RewardOutput()
+        return RewardOutput(metrics=metrics, failure=_attributed(first, ran[0].name if ran else None))
+    skipped = [part.name for part in parts if part not in valid]
+    total, reason = _TOTALS[rule.method](parts, valid, scores, rule)
+    metadata = {"skipped_components": skipped} if skipped else {}
+    return RewardOutput(total, metrics, reason=reason, metadata=metadata)
+
+
+def _component(part: Part, output: RewardOutput) -> MetricRewardOutput:
+    return MetricRewardOutput(output.score, output.reason, part.weight, output.failure)
+
+
+def _attributed(output: RewardOutput, name: str | None) -> Failure:
+    found = output.failure or Failure(FailureKind.ABSTAINED, "no part gave a score")
+    component = "/".join(part for part in (name, found.component) if part)
+    return Failure(found.kind, found.message, component or None)
+
+
+Scores = Mapping[str, float]
+Total = tuple[float, str | None]
+
+
+def _weighted_sum(parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: Rule) -> Total:
+    present = math.fsum(part.weight for part in valid)
+    # Missing optional parts: the others grow so that the total keeps its scale (weights that cancel out cannot).
+    growth = math.fsum(part.weight for part in parts) / present if len(valid) < len(parts) and present else 1.0
+    return math.fsum(part.weight * scores[part.name] for part in valid) * growth, None
+
+
+def _product(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: Rule) -> Total:
+    return math.prod(scores[part.name] for part in valid), None
+
+
+def _min(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: Rule) -> Total:
+    lowest = min(valid, key=lambda part: scores[part.name])
+    return scores[lowest.name], f"lowest: {lowest.name}"
+
+
+def _max(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: Rule) -> Total:
+    highest = max(valid, key=lambda part: scores[part.name])
+    return scores[highest.name], f"highest: {highest.name}"
+
+
+def _all_pass(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, rule: Rule) -> Total:
+    short = [part.name for part in valid if scores[part.name] < rule.threshold]
+    return (0.0, f"below {rule.threshold:g}: {', '.join(short)}") if short else (1.0, None)
+
+
+def _first_valid(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: Rule) -> Total:
+    return scores[valid[0].name], f"from {valid[0].name}"
+
+
+def _gate(parts: Sequence[Part], valid: Sequence[Part], scores: Scores, rule: Rule) -> Total:
+    guarded = parts[-1]
+    if guarded.name in scores:
+        return scores[guarded.name], None
+    stopped = next((part.name for part in valid if scores[part.name] < rule.threshold), valid[-1].name)
+    return rule.closed_score, f"stopped by {stopped}: {scores[stopped]:g} < {rule.threshold:g}"
+
+
+_TOTALS: Mapping[Method, Callable[[Sequence[Part], Sequence[Part], Scores, Rule], Total]] = {
+    "weighted_sum": _weighted_sum,
+    "product": _product,
+    "min": _min,
+    "max": _max,
+    "all_pass": _all_pass,
+    "first_valid": _first_valid,
+    "gate": _gate,
+}

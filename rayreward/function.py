@@ -1,0 +1,340 @@
+"""Rewards as Python functions and classes.
+
+What arrives: a function, a file's address, a served reward's name, or a subclass with `compute_reward`.
+What leaves: a `RewardFunction`, whose every way of scoring gives `RewardOutput` values: one a sample, in order.
+An exception of the author's code is turned into a failure here, at the boundary that it crossed.
+
+How samples reach a function: see `rayreward.signature`. Deadlines and killing: see `rayreward.workers`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+
+from rayreward.errors import ConfigError, InvalidInputError, did_you_mean
+from rayreward.loading import load_object
+from rayreward.outcome import failed_output, to_output, to_outputs
+from rayreward.signature import Mode, Signature, read_signature
+from rayreward.types import RewardOutput, Sample, Trajectory, as_messages
+from rayreward.versioning import code_of, content_version
+
+if TYPE_CHECKING:
+    from rayreward.client import RewardClient
+    from rayreward.trainers.trl import TrlReward
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+
+Isolation = Literal["process", "thread", "inline"]
+"""Where a reward runs in its replica: a killable process, one thread (models), or the event loop (trivial, async)."""
+
+
+class RewardFunction:
+    """A reward: from a function, an address, a served reward, or by subclassing.
+
+    Subclasses write ``compute_reward(self, trajectory)`` (sync or async, returning anything that
+    `rayreward.outcome.to_output` takes) and need not call ``super().__init__``.
+
+    Args:
+        func: the function; see `rayreward.signature` for the parameters it may take.
+        func_path: ``file.py::name`` or ``package.module:name`` instead.
+        name: what the reward is called; with ``mode="remote"`` the served reward to call.
+        endpoint: with ``mode="remote"``, the service's URL, with or without the reward's own path.
+        mode: "local" runs the code here, "remote" asks a service.
+        isolation: where it runs when it is served; a killable process by default.
+        timeout_s: seconds that one sample (pointwise) or one call (batch) may take when it is served.
+        token: with ``mode="remote"``, the bearer token; else the environment's RAYREWARD_TOKEN.
+        arguments: further keyword arguments are handed to the function at every call.
+
+    Raises:
+        ConfigError: none or several of func, func_path and a remote name or endpoint were given.
+
+    Example:
+        >>> reward = RewardFunction(func=lambda response, label: float(response == label))
+        >>> reward(messages=[{"role": "assistant", "content": "4"}], label="4").score
+        1.0
+    """
+
+    isolation: Isolation = "process"
+    timeout_s: float = 30.0
+    deterministic: bool = False
+    name: str = ""
+
+    _function: Callable[..., Any] | None = None
+    _signature: Signature | None = None
+    _remote: RewardClient | None = None
+    arguments: Mapping[str, Any] = {}
+
+    def __init__(
+        self,
+        func: Callable[..., Any] | None = None,
+        *,
+        func_path: str | None = None,
+        name: str | None = None,
+        endpoint: str | None = None,
+        mode: Literal["local", "remote"] | None = None,
+        isolation: Isolation | None = None,
+        timeout_s: float | None = None,
+        token: str | None = None,
+        **arguments: Any,
+    ) -> None:
+        is_remote = mode == "remote" or (mode is None and endpoint is not None)
+        if mode not in (None, "local", "remote"):
+            raise ConfigError(f"RewardFunction(mode={mode!r}): known modes are 'local' and 'remote'")
+        if is_remote == (func is not None or func_path is not None) or (func is not None and func_path is not None):
+            raise ConfigError(
+                "RewardFunction takes one of func=…, func_path='file.py::name', "
+                "or mode='remote' with name=… or endpoint=…"
+            )
+        self.arguments = arguments
+        if timeout_s is not None:
+            self.timeout_s = timeout_s
+        if is_remote:
+            self._connect(name, endpoint, token)
+            return
+        target: Any = load_object(func_path) if func_path is not None else func
+        if isinstance(target, RewardFunction) or (isinstance(target, type) and issubclass(target, RewardFunction)):
+            raise ConfigError(f"{func_path or target!r} is a reward already: use it directly, or rayreward.load_reward")
+        if not callable(target):
+            raise ConfigError(f"{func_path or func!r} is no function but {type(target).__name__}")
+        declared: Mapping[str, Any] = getattr(target, "__rayreward__", {})
+        function: Callable[..., Any] = getattr(target, "__rayreward_function__", target)
+        self._function = function
+        self._signature = read_signature(function, mode=declared.get("mode"), configured=arguments)
+        self.name = str(name or declared.get("name") or getattr(target, "__name__", type(target).__name__))
+        self.isolation = isolation or declared.get("isolation") or self.isolation
+        self.timeout_s = timeout_s or declared.get("timeout_s") or self.timeout_s
+        self.deterministic = bool(declared.get("deterministic", False))
+
+    def _connect(self, name: str | None, endpoint: str | None, token: str | None) -> None:
+        from rayreward.client import connect  # the client is a layer above; only remote rewards need it
+
+        self._remote, self.name = connect(name, endpoint=endpoint, token=token)
+        self.isolation = "inline"
+
+    def compute_reward(self, trajectory: Trajectory) -> Any:
+        """The reward of one sample; what subclasses write. May be ``async def``."""
+        raise NotImplementedError(f"{type(self).__name__} must define compute_reward(self, trajectory)")
+
+    def load(self) -> None:
+        """Prepare what scoring needs (weights, tables). Called once a replica, before the first sample."""
+
+    @property
+    def version(self) -> str:
+        """Content hash of code, configuration and weights: twelve hexadecimal digits."""
+        if self._function is not None:
+            return content_version(code_of(self._function), self._function.__qualname__, self.arguments)
+        settings = {key: value for key, value in vars(self).items() if not key.startswith("_")}
+        return content_version(code_of(type(self)), type(self).__qualname__, settings)
+
+    @property
+    def scores_one_by_one(self) -> bool:
+        """Whether samples are scored by calls of their own, so that a hang or a crash has one culprit."""
+        return type(self).ascore is RewardFunction.ascore and (
+            self._signature is None or self._signature.mode == "pointwise"
+        )
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the author's code is ``async def``."""
+        return inspect.iscoroutinefunction(self._function or self.compute_reward)
+
+    @property
+    def description(self) -> str | None:
+        """The first line of the author's docstring."""
+        text = inspect.getdoc(self._function if self._function is not None else type(self))
+        return text.splitlines()[0] if text else None
+
+    async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        """Score `samples`: one output each, in order; a failure never stops its neighbours."""
+        if not samples:
+            return []
+        if self._remote is not None:
+            return await self._remote.ascore(samples, reward=self.name)
+        if self._function is not None and self._signature is not None and self._signature.mode == "batch":
+            return await self._score_batch(samples)
+        if self.is_async:
+            return list(await asyncio.gather(*(self._score_one(sample) for sample in samples)))
+        return [await self._score_one(sample) for sample in samples]
+
+    def score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        """`ascore` for code that is not async. Inside a running event loop it works on a thread of its own."""
+        from rayreward.client.sync import run_sync
+
+        return run_sync(self.ascore(samples))
+
+    def __call__(self, messages: Any = None, original_messages: Any = None, **fields: Any) -> RewardOutput:
+        """Score one conversation: ``score, components = reward(messages=…, original_messages=…)``.
+
+        `fields` may be those of `Sample` (label, metadata, prompt, response, …); others become metadata columns.
+        """
+        return self.score([sample_from_call(messages, original_messages, fields)])[0]
+
+    def get_trl_adapter(self) -> TrlReward:
+        """This reward as a function for TRL's trainers: one float a completion, None where there is no score."""
+        from rayreward.trainers.trl import TrlReward
+
+        return TrlReward(self)
+
+    async def _score_one(self, sample: Sample) -> RewardOutput:
+        try:
+            if self._function is None:
+                value = self.compute_reward(sample)
+            else:
+                signature = cast(Signature, self._signature)
+                value = self._function(**signature.arguments(sample, self.arguments))
+            if inspect.isawaitable(value):
+                value = await asyncio.wait_for(value, self.timeout_s)
+        except TimeoutError as error:
+            return failed_output(_named_timeout(error, self.timeout_s))
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever an author's code raises is this sample's
+            return failed_output(error)
+        return to_output(value)
+
+    async def _score_batch(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        """One call for all; when it raises, halves are tried until the sample that breaks it is alone."""
+        function, signature = cast(Callable[..., Any], self._function), cast(Signature, self._signature)
+        try:
+            value = function(**signature.batch_arguments(samples, self.arguments))
+            if inspect.isawaitable(value):
+                value = await asyncio.wait_for(value, self.timeout_s)
+        except TimeoutError as error:
+            return [failed_output(_named_timeout(error, self.timeout_s))] * len(samples)
+        except Exception as error:  # noqa: BLE001 - the boundary, as above
+            if len(samples) == 1:
+                return [failed_output(error)]
+            middle = len(samples) // 2
+            return [*await self._score_batch(samples[:middle]), *await self._score_batch(samples[middle:])]
+        return to_outputs(value, len(samples))
+
+
+def _named_timeout(error: TimeoutError, timeout_s: float) -> TimeoutError:
+    return error if str(error) else TimeoutError(f"no answer within {timeout_s:g} s")
+
+
+def sample_from_call(messages: Any, original_messages: Any, fields: Mapping[str, Any]) -> Sample:
+    """The sample of a call by keywords.
+
+    Raises:
+        InvalidInputError: neither messages nor a response are among them.
+    """
+    known = {
+        key: fields[key] for key in ("label", "id", "group_id", "group_size", "steps", "token_ids") if key in fields
+    }
+    if "ground_truth" in fields and "label" not in known:
+        known["label"] = fields["ground_truth"]
+    taken = {*known, "ground_truth", "metadata", "prompt", "response"}
+    metadata = {**(fields.get("metadata") or {}), **{key: value for key, value in fields.items() if key not in taken}}
+    if messages is not None:
+        chat = as_messages(messages)
+        prefix = as_messages(original_messages) if original_messages is not None else ()
+        if prefix and chat[: len(prefix)] != prefix:
+            chat = (*prefix, *chat)
+        return Sample(chat, metadata=metadata, **known)
+    if "response" not in fields:
+        raise InvalidInputError("a reward is called with messages=…, or with response=… (and prompt=…)")
+    return Sample(prompt=fields.get("prompt"), response=fields["response"], metadata=metadata, **known)
+
+
+_OPTIONS = frozenset({"mode", "name", "isolation", "timeout_s", "deterministic"})
+
+
+class DecoratedReward(Protocol[P, R]):
+    """A function marked by `reward_function`: the function, and how to deploy it."""
+
+    deploy: Callable[..., Any]
+    reward: Callable[..., RewardFunction]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...  # noqa: D102 - the function itself
+
+
+@overload
+def reward_function(func: Callable[P, R], /) -> DecoratedReward[P, R]: ...
+@overload
+def reward_function(
+    *,
+    mode: Mode | None = ...,
+    name: str | None = ...,
+    isolation: Isolation | None = ...,
+    timeout_s: float | None = ...,
+    deterministic: bool = ...,
+) -> Callable[[Callable[P, R]], DecoratedReward[P, R]]: ...
+def reward_function(func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Mark a function as a reward. It stays the function it was, and gains `.deploy(…)`.
+
+    Called directly, it takes chat messages as plain dicts too. Options: `mode` ("pointwise" or "batch"; told from
+    the parameter names where it is left out), `name`, `isolation`, `timeout_s`, `deterministic` (the same sample
+    always scores the same, so that a served answer may be reused).
+
+    Raises:
+        ConfigError: an option is unknown, or the function takes no parameter that a sample can fill.
+
+    Example:
+        >>> @reward_function
+        ... def exact(messages, label=None, **kwargs):
+        ...     return float(messages[-1].content == label)
+        >>> exact([{"role": "assistant", "content": "4"}], label="4")
+        1.0
+    """
+    unknown = options.keys() - _OPTIONS
+    if unknown:
+        raise ConfigError(
+            f"reward_function has no option {sorted(unknown)[0]!r}; {did_you_mean(sorted(unknown)[0], _OPTIONS)}"
+        )
+    if options.get("mode") not in (None, "pointwise", "batch"):
+        raise ConfigError(f"reward_function(mode={options['mode']!r}): known modes are 'pointwise' and 'batch'")
+    if func is None:
+        return lambda decorated: _decorate(decorated, options)
+    return _decorate(func, options)
+
+
+def _decorate(func: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+    is_batch = read_signature(func, mode=options.get("mode")).mode == "batch"
+    readable: Callable[[Any], Any] = (lambda chats: [_readable(chat) for chat in chats]) if is_batch else _readable
+    is_first = next(iter(inspect.signature(func).parameters)) == "messages"
+
+    def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if args and is_first:
+            args = (readable(args[0]), *args[1:])
+        return args, {key: readable(value) if key in _CHATS else value for key, value in kwargs.items()}
+
+    if inspect.iscoroutinefunction(func):
+
+        @functools.wraps(func)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            args, kwargs = prepare(args, kwargs)
+            return await cast(Awaitable[Any], func(*args, **kwargs))
+
+        decorated: Any = call_async
+    else:
+
+        @functools.wraps(func)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            args, kwargs = prepare(args, kwargs)
+            return func(*args, **kwargs)
+
+        decorated = call
+    decorated.__rayreward__ = dict(options)
+    decorated.__rayreward_function__ = func
+    decorated.reward = functools.partial(RewardFunction, decorated)
+    decorated.deploy = functools.partial(_deploy, decorated)
+    return decorated
+
+
+_CHATS = ("messages", "original_messages")
+
+
+def _readable(chat: Any) -> Any:
+    """A conversation whose messages can be read as attributes too; anything else as it is."""
+    return list(as_messages(chat)) if isinstance(chat, (list, tuple)) else chat
+
+
+def _deploy(func: Callable[..., Any], **options: Any) -> Any:
+    """Ship the function to the running Ray cluster; see `rayreward.serve.deploy`."""
+    from rayreward.serve.deploy import deploy
+
+    return deploy(func, **options)

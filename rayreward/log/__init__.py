@@ -1,0 +1,1 @@
+"""The reward log: what every sample was given, and why."""

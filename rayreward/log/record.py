@@ -1,0 +1,143 @@
+"""One line a sample, appended to a JSON Lines file beside the scoring, never in its way.
+
+What arrives: `LogRecord` values. What leaves: lines in ``<folder>/rewards-<writer>.jsonl``, written by a thread in
+batches. When the disk cannot follow, records are dropped and counted rather than held: a log cannot hurt a request.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rayreward.types import RewardOutput, Sample
+
+_MAX_WAITING = 50_000
+"""Records in memory before new ones are dropped; some 100 MB at the text limit below."""
+
+_MAX_TEXT_CHARS = 2_000
+"""Of prompt and response kept a record; the end of a long text says more than its start, so the end is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """What is remembered of one sample.
+
+    Attributes:
+        time_s: when it was answered, seconds since 1970.
+        answered: the number that the caller got: the score, or what the failure policy put in its place.
+        components: raw scores by name; None for a component that failed.
+    """
+
+    time_s: float
+    run: str | None
+    reward: str
+    version: str | None
+    id: str | None
+    score: float | None
+    answered: float | None
+    failure_kind: str | None
+    failure_message: str | None
+    reason: str | None
+    components: dict[str, float | None]
+    prompt: str
+    response: str
+    label: Any
+    queued_s: float | None
+    scored_s: float | None
+    batch_samples: int | None
+
+    @classmethod
+    def of(
+        cls, reward: str, sample: Sample, output: RewardOutput, *, run: str | None, answered: float | None
+    ) -> LogRecord:
+        """The record of one answered sample."""
+        failure, timings = output.failure, output.timings
+        return cls(
+            time_s=time.time(),
+            run=run,
+            reward=reward,
+            version=output.version,
+            id=sample.id,
+            score=output.score,
+            answered=answered,
+            failure_kind=failure.kind.value if failure else None,
+            failure_message=failure.message if failure else None,
+            reason=output.reason,
+            components={name: metric.score for name, metric in output.metrics.items()},
+            prompt=sample.prompt[-_MAX_TEXT_CHARS:],
+            response=sample.response[-_MAX_TEXT_CHARS:],
+            label=sample.label,
+            queued_s=timings.queued_s if timings else None,
+            scored_s=timings.scored_s if timings else None,
+            batch_samples=timings.batch_samples if timings else None,
+        )
+
+
+class RewardLog:
+    """Appends records to a file from a thread of its own.
+
+    Args:
+        folder: made where it is missing.
+        writer: tells the files of several writers apart.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: str | Path, *, writer: str) -> None:
+        self.path = Path(folder) / f"rewards-{writer}.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("ab")
+        self._waiting: queue.Queue[LogRecord | None] = queue.Queue(_MAX_WAITING)
+        self.dropped_count = 0
+        self._thread = threading.Thread(target=self._write, name="rayreward-log", daemon=True)
+        self._thread.start()
+
+    def add(self, record: LogRecord) -> None:
+        """Hand a record over; never waits."""
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            self.dropped_count += 1
+
+    def close(self) -> None:
+        """Write what waits and close the file."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _write(self) -> None:
+        while True:
+            records = [self._waiting.get()]
+            while len(records) < 1024 and not self._waiting.empty():
+                records.append(self._waiting.get_nowait())
+            try:
+                self._file.write(b"".join(encode_record(record) for record in records if record is not None))
+                self._file.flush()
+            except OSError:
+                self.dropped_count += len(records)  # a full disk loses log lines, not rewards
+            if None in records:
+                self._file.close()
+                return
+
+
+def encode_record(record: LogRecord) -> bytes:
+    """A record as one line of JSON."""
+    try:
+        return msgspec.json.encode(record, enc_hook=str) + b"\n"
+    except (UnicodeEncodeError, TypeError):  # a lone surrogate, or a label that JSON cannot hold
+        clean = {name: _clean(getattr(record, name)) for name in LogRecord.__slots__}
+        return msgspec.json.encode(clean, enc_hook=str) + b"\n"
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, (int, float)) or value is None:
+        return value
+    if isinstance(value, dict):
+        return {str(key).encode("utf-8", "replace").decode(): _clean(one) for key, one in value.items()}
+    return str(value).encode("utf-8", "replace").decode()

@@ -1,0 +1,146 @@
+"""Whatever a reward returns or raises becomes a `RewardOutput`, here and nowhere else.
+
+What arrives: the value of one call, or its exception. What leaves: outputs, one a sample, in order.
+It promises that a NaN, a text, a missing or a surplus value never turns into a number: the sample fails as
+`invalid_output`, and its neighbours keep their scores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rayreward.errors import (
+    BackpressureError,
+    InvalidInputError,
+    InvalidOutputError,
+    MissingExtraError,
+    ServiceUnavailableError,
+)
+from rayreward.types import Failure, FailureKind, RewardOutput, as_metrics, finite_score
+
+FILTER_SCORE = "filter_score"
+"""Metadata key of OpenRLHF's second number, `scores`, where a reward gives one beside `rewards`."""
+
+_KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
+    (InvalidInputError, FailureKind.INVALID_INPUT),
+    (InvalidOutputError, FailureKind.INVALID_OUTPUT),
+    (MissingExtraError, FailureKind.UNAVAILABLE),
+    (BackpressureError, FailureKind.REJECTED),
+    (ServiceUnavailableError, FailureKind.UNAVAILABLE),
+    (TimeoutError, FailureKind.TIMEOUT),
+    (asyncio.CancelledError, FailureKind.CANCELLED),
+)
+
+
+def to_output(value: Any) -> RewardOutput:
+    """One sample's return value as an output.
+
+    Accepted: a `RewardOutput`; a number; ``(number, {component: number | MetricRewardOutput})``; a dict with `score`
+    or `reward` (and `reason`, `metrics`, `metadata`, …); None, which abstains. Anything else is `invalid_output`.
+
+    Example:
+        >>> to_output((1, {"format": 0.5})).metrics["format"].score
+        0.5
+        >>> str(to_output(float("nan")).failure.kind)
+        'invalid_output'
+    """
+    try:
+        return _convert(value)
+    except InvalidOutputError as error:
+        return RewardOutput.failed(FailureKind.INVALID_OUTPUT, str(error))
+
+
+def _convert(value: Any) -> RewardOutput:
+    if isinstance(value, RewardOutput):
+        return value
+    if value is None:
+        return RewardOutput()
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Mapping):
+        return RewardOutput(finite_score(value[0]), as_metrics(value[1]))
+    if isinstance(value, Mapping):
+        return _convert_mapping(value)
+    return RewardOutput(finite_score(value))
+
+
+def _convert_mapping(value: Mapping[str, Any]) -> RewardOutput:
+    fields = dict(value)
+    if "score" not in fields and "reward" not in fields:
+        raise InvalidOutputError(f"a returned dict needs a 'score', found the keys {sorted(map(str, fields))}")
+    score = fields.pop("score", None)
+    reward = fields.pop("reward", None)
+    known = {name: fields.pop(name) for name in ("reason", "token_rewards", "step_rewards") if name in fields}
+    metrics = fields.pop("metrics", None) or fields.pop("components", None)
+    metadata = {**(fields.pop("metadata", None) or {}), **fields}
+    return RewardOutput(score if reward is None else reward, metrics, metadata=metadata, **known)
+
+
+def to_outputs(value: Any, count: int) -> list[RewardOutput]:
+    """A batch reward's return value as `count` outputs, in order.
+
+    Accepted: a list, tuple, array or tensor of what `to_output` takes; OpenRLHF's dict with `rewards`, `scores` and
+    `extra_logs`. A wrong number of values fails the whole batch: nobody can tell which value belongs to whom.
+    """
+    try:
+        if isinstance(value, Mapping):
+            return _from_openrlhf(value, count)
+        values = _as_list(value, "a batch reward", count)
+    except InvalidOutputError as error:
+        return [RewardOutput.failed(FailureKind.INVALID_OUTPUT, str(error)) for _ in range(count)]
+    return [to_output(one) for one in values]
+
+
+def _as_list(value: Any, what: str, count: int) -> list[Any]:
+    if hasattr(value, "tolist"):  # numpy arrays, torch tensors
+        value = value.tolist()
+        value = value if isinstance(value, list) else [value]
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise InvalidOutputError(f"{what} must return one value a sample, found {type(value).__name__}")
+    values = list(value)
+    if len(values) != count:
+        raise InvalidOutputError(f"{what} must return one value a sample: asked for {count}, found {len(values)}")
+    return [one[0] if isinstance(one, list) and len(one) == 1 else one for one in values]
+
+
+def _from_openrlhf(value: Mapping[str, Any], count: int) -> list[RewardOutput]:
+    """The dict that OpenRLHF's ``reward_func(queries, prompts, labels)`` returns."""
+    if "rewards" not in value:
+        raise InvalidOutputError(f"a batch reward's dict needs 'rewards', found the keys {sorted(map(str, value))}")
+    outputs = [to_output(one) for one in _as_list(value["rewards"], "'rewards'", count)]
+    scores = value.get("scores")
+    filters = [None] * count if scores is None else _as_list(scores, "'scores'", count)
+    logs = {str(name): logged for name, logged in (value.get("extra_logs") or {}).items()}
+    merged = []
+    for position, (output, filter_score) in enumerate(zip(outputs, filters, strict=True)):
+        shared, metrics = dict(output.metadata), dict(output.metrics)
+        for name, logged in logs.items():
+            own = logged.tolist() if hasattr(logged, "tolist") else logged
+            if isinstance(own, (list, tuple)) and len(own) == count and output.is_valid:
+                metrics.update(as_metrics({name: own[position]}))
+            else:
+                shared[name] = own
+        if filter_score is not None:
+            shared[FILTER_SCORE] = finite_score(filter_score, "'scores'")
+        merged.append(RewardOutput(output.score, metrics, metadata=shared, failure=output.failure))
+    return merged
+
+
+def failed_output(error: BaseException) -> RewardOutput:
+    """The output of a sample whose reward raised `error`: what it was, and the author's own line that raised it."""
+    kind = next((kind for known, kind in _KINDS if isinstance(error, known)), FailureKind.ERROR)
+    text = str(error) or "(no message)"
+    if kind is FailureKind.ERROR:
+        text = f"{type(error).__name__}: {text}{_where(error)}"
+    return RewardOutput(failure=Failure(kind, text[:2000]))
+
+
+def _where(error: BaseException) -> str:
+    """File, line and function of the innermost frame that is not this package's own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    foreign = [frame for frame in frames if "/rayreward/" not in frame.filename] or list(frames)
+    if not foreign:
+        return ""
+    frame = foreign[-1]
+    return f" ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} in {frame.name})"

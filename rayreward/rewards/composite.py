@@ -1,0 +1,131 @@
+"""Several rewards as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rayreward.compose import Method, Part, Rule, check_parts, combine, gate_is_open
+from rayreward.errors import ConfigError
+from rayreward.function import Isolation, RewardFunction
+from rayreward.types import RewardOutput, Sample
+
+
+class CompositeReward(RewardFunction):
+    """Parts combined by a rule; each part stays visible as a component with its raw score and weight.
+
+    Parts run side by side. With ``combine="gate"`` the checks run first, in order, and a sample that one of them
+    stops never reaches what comes after (so a model or a judge is not paid for it); with "first_valid" a part runs
+    only for samples that have no score yet.
+
+    Args:
+        parts: ``(reward, weight)`` pairs, ``(reward, weight, name)`` triples, or a ``{name: reward}`` dict.
+        combine: how: see `rayreward.compose.Rule`.
+        threshold: what a check or an all_pass part must reach.
+        closed_score: the score of a sample that a gate stops.
+        optional: names of parts whose failure does not fail the sample.
+
+    Raises:
+        ConfigError: no parts, equal names, weights outside a weighted sum, or an unknown rule or name.
+
+    Example:
+        >>> from rayreward.rewards import KeywordReward, LengthReward
+        >>> reward = CompositeReward([(LengthReward(target=2, tolerance=1), 0.5), (KeywordReward(["because"]), 0.5)])
+        >>> reward(response="because so").score
+        1.0
+    """
+
+    name = "composite"
+
+    def __init__(
+        self,
+        parts: Sequence[tuple[Any, ...]] | Mapping[str, RewardFunction],
+        combine: Method = "weighted_sum",
+        *,
+        threshold: float = 0.5,
+        closed_score: float = 0.0,
+        optional: Sequence[str] = (),
+    ) -> None:
+        listed = [(reward, 1.0, name) for name, reward in parts.items()] if isinstance(parts, Mapping) else parts
+        rewards: dict[str, RewardFunction] = {}
+        self.parts: list[Part] = []
+        for position, item in enumerate(listed):
+            reward, weight, name = _read_part(item, position)
+            name = _free_name(name, rewards)
+            rewards[name] = reward
+            self.parts.append(Part(name, weight, name not in optional))
+        self.rewards, self.rule = rewards, Rule(combine, threshold, closed_score)
+        check_parts(self.parts, self.rule)
+        unknown = set(optional) - rewards.keys()
+        if unknown:
+            raise ConfigError(f"optional names {sorted(unknown)[0]!r}, which is no part; parts: {', '.join(rewards)}")
+        self.isolation = _strongest([reward.isolation for reward in rewards.values()])
+        self.deterministic = all(reward.deterministic for reward in rewards.values())
+
+    def load(self) -> None:
+        """Load every part."""
+        for reward in self.rewards.values():
+            reward.load()
+
+    async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        """Score `samples` by all parts that the rule needs."""
+        if not samples:
+            return []
+        if self.rule.method in ("gate", "first_valid"):
+            by_sample = await self._in_turn(samples)
+        else:
+            columns = await asyncio.gather(*(reward.ascore(samples) for reward in self.rewards.values()))
+            by_sample = [dict(zip(self.rewards, row, strict=True)) for row in zip(*columns, strict=True)]
+        return [combine(self.parts, outputs, self.rule) for outputs in by_sample]
+
+    async def _in_turn(self, samples: Sequence[Sample]) -> list[dict[str, RewardOutput]]:
+        """Part after part, each for the samples that still need it."""
+        by_sample: list[dict[str, RewardOutput]] = [{} for _ in samples]
+        waiting = list(range(len(samples)))
+        for name, reward in self.rewards.items():
+            if not waiting:
+                break
+            outputs = await reward.ascore([samples[index] for index in waiting])
+            going_on = []
+            for index, output in zip(waiting, outputs, strict=True):
+                by_sample[index][name] = output
+                if self.rule.method == "first_valid":
+                    needs_next = not output.is_valid
+                else:
+                    needs_next = gate_is_open(output, self.rule)
+                if needs_next:
+                    going_on.append(index)
+            waiting = going_on
+        return by_sample
+
+
+def _read_part(item: Any, position: int) -> tuple[RewardFunction, float, str]:
+    values = item if isinstance(item, (tuple, list)) else (item,)
+    reward = values[0] if values else None
+    if not isinstance(reward, RewardFunction):
+        reward = RewardFunction(func=reward) if callable(reward) else None
+    if reward is None or len(values) > 3:
+        raise ConfigError(
+            f"part {position} of a composite must be (reward, weight) or (reward, weight, name), found {item!r:.80}"
+        )
+    weight = values[1] if len(values) > 1 else 1.0
+    name = values[2] if len(values) > 2 else reward.name or type(reward).__name__
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+        raise ConfigError(f"the weight of part {name!r} must be a number, found {weight!r:.80}")
+    return reward, float(weight), str(name)
+
+
+def _free_name(name: str, taken: Mapping[str, Any]) -> str:
+    """`name`, numbered where another part has it already: two length rewards are length and length_2."""
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free
+
+
+def _strongest(isolations: Sequence[Isolation]) -> Isolation:
+    """The isolation that every part can live with."""
+    if "process" in isolations:
+        return "process"
+    return "thread" if "thread" in isolations else "inline"

@@ -1,0 +1,1 @@
+"""The router's core, without Ray: configuration, batching, failure policy."""

@@ -1,0 +1,154 @@
+"""Many callers, few calls: the asyncio shell around `BatchQueue`.
+
+What arrives: `score` calls of any size, at any time. What leaves: batches to `send`, at most `slot_count` under way;
+and to every caller exactly one output a sample, in its order, whatever happens to the batches. A caller that leaves
+takes its waiting samples with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from rayreward.outcome import failed_output
+from rayreward.router.batching import BatchLimits, BatchQueue
+from rayreward.types import FailureKind, RewardOutput, Sample, Timings
+
+Send = Callable[[list[Sample]], Awaitable[Sequence[RewardOutput]]]
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """One caller's samples and what is known of them."""
+
+    samples: Sequence[Sample]
+    arrived_s: float
+    outputs: list[RewardOutput | None]
+    missing: int
+    done: asyncio.Future[None]
+    is_abandoned: bool = False
+
+    def give_up(self) -> None:
+        """Stop waiting: the deadline has passed."""
+        self.is_abandoned = True
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+@dataclass(slots=True)
+class CoalescerStats:
+    """What went through, counted since the start."""
+
+    sample_count: int = 0
+    batch_count: int = 0
+    dropped_count: int = 0
+    in_flight_count: int = 0
+    failure_counts: dict[str, int] = field(default_factory=dict)
+
+
+class Coalescer:
+    """Collects samples of all callers into batches for one destination.
+
+    Args:
+        send: carries a batch away and brings its outputs; what it raises becomes a failure of each of its samples.
+        slot_count: batches under way at once. Enough to keep every replica busy, few enough that batches fill.
+        limits: what one batch may hold.
+        now: the clock, in seconds.
+    """
+
+    def __init__(self, send: Send, *, slot_count: int, limits: BatchLimits, now: Callable[[], float]) -> None:
+        self._send, self._free_slots, self._now = send, slot_count, now
+        self._queue: BatchQueue[tuple[_Call, int]] = BatchQueue(limits)
+        self._is_pump_scheduled = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.stats = CoalescerStats()
+
+    @property
+    def waiting_count(self) -> int:
+        """Samples that no batch has taken yet."""
+        return len(self._queue)
+
+    async def score(self, samples: Sequence[Sample], *, timeout_s: float | None = None) -> list[RewardOutput]:
+        """One output a sample, in order; those without an answer after `timeout_s` fail as `timeout`."""
+        if not samples:
+            return []
+        loop = asyncio.get_running_loop()
+        call = _Call(samples, self._now(), [None] * len(samples), len(samples), loop.create_future())
+        for position, sample in enumerate(samples):
+            self._queue.add((call, position), size_bytes=sample.size_bytes)
+        self._schedule_pump(loop)
+        timer = loop.call_later(timeout_s, call.give_up) if timeout_s is not None else None
+        try:
+            await call.done
+        except asyncio.CancelledError:
+            call.is_abandoned = True
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        late = RewardOutput.failed(FailureKind.TIMEOUT, f"no answer within {timeout_s} s, queueing included")
+        return [late if output is None else output for output in call.outputs]
+
+    def _schedule_pump(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Form batches after everything that is ready now has run: callers of one burst then travel together."""
+        if not self._is_pump_scheduled:
+            self._is_pump_scheduled = True
+            loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._is_pump_scheduled = False
+        while self._free_slots and self._queue:
+            entries = [entry for entry in self._queue.take() if not self._is_dropped(entry[0])]
+            if not entries:
+                continue
+            self._free_slots -= 1
+            self.stats.batch_count += 1
+            self.stats.in_flight_count += len(entries)
+            task = asyncio.get_running_loop().create_task(self._dispatch(entries))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _is_dropped(self, call: _Call) -> bool:
+        if call.is_abandoned:
+            self.stats.dropped_count += 1
+        return call.is_abandoned
+
+    async def _dispatch(self, entries: list[tuple[_Call, int]]) -> None:
+        left_s = self._now()
+        outputs: Sequence[RewardOutput] = []
+        try:
+            outputs = await self._send([call.samples[position] for call, position in entries])
+            if len(outputs) != len(entries):
+                message = f"the replica must give one output a sample: sent {len(entries)}, found {len(outputs)}"
+                outputs = [RewardOutput.failed(FailureKind.INVALID_OUTPUT, message)] * len(entries)
+        except asyncio.CancelledError as error:
+            outputs = [failed_output(error)] * len(entries)
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever broke the call is a failure of its samples
+            outputs = [failed_output(error)] * len(entries)
+        finally:
+            self._free_slots += 1
+            self.stats.in_flight_count -= len(entries)
+            self._deliver(entries, outputs, left_s)
+            self._pump()
+
+    def _deliver(self, entries: list[tuple[_Call, int]], outputs: Sequence[RewardOutput], left_s: float) -> None:
+        scored_s = self._now() - left_s
+        self.stats.sample_count += len(entries)
+        for (call, position), output in zip(entries, outputs, strict=True):
+            if output.failure is not None:
+                kind = output.failure.kind.value
+                self.stats.failure_counts[kind] = self.stats.failure_counts.get(kind, 0) + 1
+            computed_s = output.timings.computed_s if output.timings else 0.0
+            timings = Timings(left_s - call.arrived_s, scored_s, computed_s, len(entries))
+            call.outputs[position] = output.stamped(timings=timings)
+            call.missing -= 1
+            if not call.missing and not call.done.done():
+                call.done.set_result(None)
+
+    async def close(self) -> None:
+        """Cancel what is under way; its samples fail as `cancelled`."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

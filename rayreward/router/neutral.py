@@ -1,0 +1,91 @@
+"""What to tell a trainer that must get a number for a sample that has none.
+
+What arrives: which samples of a run are under way, and their scores as they come. What leaves: the number that
+teaches nothing: the mean of the valid samples of the same prompt, for then the failed one's advantage is about zero;
+else the mean of the run's latest scores. Where the run has no valid score at all it is 0 for every sample alike,
+which again is no advantage for any; the answer says that it is not valid in either case.
+
+Pure: scores and times are handed in.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+_RECENT_SCORES = 512
+"""Scores a run's mean is taken over: a few rollout batches, so that it follows the policy as it learns."""
+
+_MAX_GROUPS = 20_000
+"""Prompts remembered; about 200 bytes each. The oldest go first."""
+
+_GROUP_LIFE_S = 600.0
+"""A prompt that comes back later than this comes from another policy: its old scores are no siblings."""
+
+
+@dataclass(slots=True)
+class _Group:
+    open_count: int = 0
+    score_sum: float = 0.0
+    score_count: int = 0
+    touched_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Run:
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT_SCORES))
+
+
+class NeutralMeans:
+    """Means over siblings and runs.
+
+    Example:
+        >>> means = NeutralMeans()
+        >>> for sample in ("scored", "failed"):
+        ...     means.begin("run", "2 + 2?", now_s=0.0)
+        >>> means.finish("run", "2 + 2?", 0.5, now_s=1.0)
+        >>> means.finish("run", "2 + 2?", None, now_s=1.0)
+        >>> means.neutral("run", "2 + 2?")
+        0.5
+    """
+
+    def __init__(self) -> None:
+        self._groups: OrderedDict[tuple[str, str], _Group] = OrderedDict()
+        self._runs: dict[str, _Run] = {}
+
+    def begin(self, run: str, prompt: str, *, now_s: float) -> None:
+        """A sample of this prompt is under way."""
+        key = (run, prompt)
+        group = self._groups.get(key)
+        if group is None or (not group.open_count and now_s - group.touched_s > _GROUP_LIFE_S):
+            group = self._groups[key] = _Group()
+        group.open_count += 1
+        group.touched_s = now_s
+        self._groups.move_to_end(key)
+        while len(self._groups) > _MAX_GROUPS:
+            self._groups.popitem(last=False)
+
+    def finish(self, run: str, prompt: str, score: float | None, *, now_s: float) -> None:
+        """A sample of this prompt is scored, or has failed (None)."""
+        group = self._groups.get((run, prompt))
+        if group is not None:
+            group.open_count -= 1
+            group.touched_s = now_s
+            if score is not None:
+                group.score_sum += score
+                group.score_count += 1
+        if score is not None:
+            self._runs.setdefault(run, _Run()).recent.append(score)
+
+    def is_settled(self, run: str, prompt: str) -> bool:
+        """Whether a sibling has a score and none is under way: waiting longer would change nothing that is known."""
+        group = self._groups.get((run, prompt))
+        return group is not None and group.score_count > 0 and group.open_count <= 0
+
+    def neutral(self, run: str, prompt: str) -> float:
+        """The number for a failed sample, from what is known now."""
+        group = self._groups.get((run, prompt))
+        if group is not None and group.score_count:
+            return group.score_sum / group.score_count
+        recent = self._runs.setdefault(run, _Run()).recent
+        return sum(recent) / len(recent) if recent else 0.0

@@ -1,0 +1,91 @@
+"""Composes the Serve application: one deployment a reward, one router in front. The only place that does.
+
+What arrives: the configuration of a service. What leaves: a `serve.Application` for ``serve run``, ``serve deploy``
+or `serve.run`. Nothing is started here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+from ray.serve.schema import LoggingConfig
+
+from rayreward.errors import ConfigError
+from rayreward.router.config import ServiceConfig, read_service_config
+from rayreward.serve.replica import RewardReplica
+from rayreward.serve.service import DEFAULT_MAX_REPLICAS, RewardService
+from rayreward.spec import RewardSpec
+
+APP_NAME = "rewards"
+"""The Serve application's usual name; in-cluster clients look for it."""
+
+_AUTOSCALING = {
+    "min_replicas": 1,
+    "max_replicas": DEFAULT_MAX_REPLICAS,
+    "target_ongoing_requests": 1,
+    # A rollout's burst lasts seconds: Serve's own delays (30 s up, 10 min down) would sleep through it.
+    "upscale_delay_s": 0.0,
+    "look_back_period_s": 2.0,
+    "metrics_interval_s": 0.5,
+    "downscale_delay_s": 60.0,
+}
+
+_REPLICA_CPUS = 0.25
+"""Of a reward's replica where it does not say: several rewards and a training then fit a laptop."""
+
+_QUIET = LoggingConfig(enable_access_log=False)
+"""Serve writes a line a request by default, and Ray repeats it in every training job's log."""
+
+
+def build(args: Mapping[str, Any] | None = None) -> Application:
+    """The application that ``serve run rayreward.serve:build`` and YAML files point at.
+
+    Args:
+        args: a `ServiceConfig`'s keys, or ``config_file``: the path of a YAML file that holds them.
+
+    Raises:
+        ConfigError: names what is wrong and how to mend it; nothing was started.
+    """
+    args = dict(args or {})
+    path = args.pop("config_file", None)
+    if path is not None:
+        if args:
+            raise ConfigError(f"application args: config_file takes no further keys, found {', '.join(sorted(args))}")
+        return build_app(read_service_config(Path(path)))
+    config = ServiceConfig.parse(args, source="application args")
+    config.check_loadable("application args")
+    return build_app(config)
+
+
+def build_app(config: ServiceConfig, *, blobs: Mapping[str, bytes] | None = None) -> Application:
+    """The application of a validated configuration; `blobs` are pickled rewards by name, for those without address."""
+    handles = {spec.name: _reward_deployment(spec).bind(spec, (blobs or {}).get(spec.name)) for spec in config.rewards}
+    router = serve.deployment(RewardService).options(
+        name="router",
+        num_replicas=1,
+        max_ongoing_requests=100_000,  # the router holds connections; it bounds work itself
+        ray_actor_options={"num_cpus": 0},
+        logging_config=_QUIET,
+    )
+    return router.bind(config.with_token(), handles)
+
+
+def _reward_deployment(spec: RewardSpec) -> Any:
+    options: dict[str, Any] = {
+        "name": spec.name,
+        "max_ongoing_requests": spec.max_ongoing_requests,
+        "ray_actor_options": {"num_cpus": _REPLICA_CPUS, **spec.ray_actor_options},
+        "logging_config": _QUIET,
+    }
+    if spec.num_replicas is not None:
+        options["num_replicas"] = spec.num_replicas
+    else:
+        options["autoscaling_config"] = {**_AUTOSCALING, **spec.autoscaling_config}
+    try:
+        return serve.deployment(RewardReplica).options(**options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"reward {spec.name!r}: Ray Serve refuses its options: {error}") from error

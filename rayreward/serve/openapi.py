@@ -1,0 +1,96 @@
+"""The service's OpenAPI document, made from the wire types themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from rayreward import wire
+from rayreward.types import RewardInfo
+
+
+class OpenRLHFBody(msgspec.Struct):
+    """OpenRLHF's request: texts of prompt and response together, the prompts, the labels."""
+
+    query: list[str]
+    prompts: list[str] | None = None
+    labels: list[Any] | None = None
+
+
+class OpenRLHFAnswerBody(msgspec.Struct):
+    """OpenRLHF's answer: finite rewards in the order of the queries."""
+
+    rewards: list[float]
+    scores: list[float | None]
+    extra_logs: dict[str, list[float]]
+
+
+class TypedScoreBody(msgspec.Struct):
+    """`wire.ScoreBody` with its samples' schema; on the wire each sample is read on its own."""
+
+    samples: list[wire.SampleBody]
+    timeout_s: float | None = None
+    run: str | None = None
+
+
+_BODIES = (TypedScoreBody, wire.AnswerBody, OpenRLHFBody, OpenRLHFAnswerBody, wire.ErrorBody, RewardInfo)
+
+
+def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
+    """OpenAPI 3.1 for a service of these rewards."""
+    _, components = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
+    name = [{"name": "reward", "in": "path", "required": True, "schema": {"enum": list(rewards)}}]
+    run = [{"name": "run", "in": "query", "required": False, "schema": {"type": "string"}}]
+    score = _operation("Score samples", "TypedScoreBody", "AnswerBody")
+    openrlhf = {**_operation("OpenRLHF's remote reward", "OpenRLHFBody", "OpenRLHFAnswerBody"), "parameters": run}
+    listing = {"type": "object", "properties": {"rewards": {"type": "array", "items": _ref("RewardInfo")}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "rayreward", "version": _version()},
+        "paths": {
+            "/get_reward": {"post": openrlhf},
+            "/{reward}/get_reward": {"post": openrlhf, "parameters": name},
+            "/v1/rewards": {"get": _reading("What is served", listing), "post": score},
+            "/v1/rewards/{reward}": {
+                "get": _reading("One reward", _ref("RewardInfo")),
+                "post": score,
+                "parameters": name,
+            },
+            "/health": {"get": _reading("Whether the service runs", {"type": "object"})},
+            "/ready": {"get": _reading("Whether every reward has a replica (else 503)", {"type": "object"})},
+        },
+        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "security": [{}, {"token": []}],
+    }
+
+
+def _version() -> str:
+    from rayreward import __version__
+
+    return __version__
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _reading(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"summary": summary, "responses": {"200": {"description": "OK", "content": _content(schema)}}}
+
+
+def _operation(summary: str, request: str, answer: str) -> dict[str, Any]:
+    refused = {"description": "Nothing was scored", "content": _content(_ref("ErrorBody"))}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": _content(_ref(request))},
+        "responses": {
+            "200": {"description": "One output a sample, in order", "content": _content(_ref(answer))},
+            **dict.fromkeys(("400", "401", "404", "413", "503"), refused),
+        },
+    }

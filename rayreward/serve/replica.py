@@ -1,0 +1,45 @@
+"""The deployment of one reward: a shell around a `Runner`.
+
+What arrives: batches of samples, one call each. What leaves: one output a sample, in order, stamped with the
+reward's version and the seconds it took.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import cloudpickle
+
+from rayreward.spec import RewardSpec
+from rayreward.types import RewardOutput, Sample, Timings
+from rayreward.workers import build_runner
+
+
+class RewardReplica:
+    """One copy of a reward. Its constructor loads the reward, so a reward that cannot load fails the deployment.
+
+    Args:
+        spec: what to serve.
+        blob: the reward itself, pickled, where it is no address (a function typed in a notebook).
+    """
+
+    async def __init__(self, spec: RewardSpec, blob: bytes | None = None) -> None:  # type: ignore[misc]
+        reward = spec.build() if blob is None else cloudpickle.loads(blob)
+        self._description: str | None = reward.description
+        self._runner = build_runner(reward, process_count=spec.process_count)
+        await self._runner.start()
+
+    async def score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        """One output a sample, in order."""
+        started_s = time.perf_counter()
+        outputs = await self._runner.run(samples)
+        computed = Timings(computed_s=time.perf_counter() - started_s, batch_samples=len(samples))
+        return [output.stamped(version=self._runner.version, timings=computed) for output in outputs]
+
+    async def probe(self) -> tuple[str, str | None]:
+        """The reward's version and description, once it is loaded."""
+        return self._runner.version, self._description
+
+    async def __del__(self) -> None:  # Serve awaits it when the replica is retired
+        await self._runner.stop()

@@ -1,0 +1,135 @@
+"""The router's deployment: doors in front, handles of the rewards behind.
+
+What arrives: HTTP requests from Serve's proxy, and handle calls of in-cluster clients. What leaves: outputs. All
+decisions are made by `rayreward.router`; this binds them to Ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+
+from rayreward.log.record import RewardLog
+from rayreward.router.batching import BatchLimits
+from rayreward.router.coalescer import Coalescer
+from rayreward.router.config import ServiceConfig
+from rayreward.router.openrlhf import OpenRLHFRoute
+from rayreward.router.router import Lane, Router
+from rayreward.serve.calls import call_handle
+from rayreward.serve.door import Door
+from rayreward.spec import RewardSpec
+from rayreward.types import RewardInfo, RewardOutput, Sample
+
+_PROBE_PAUSE_S = 1.0
+"""Between attempts to reach a reward whose replicas are still starting."""
+
+
+class RewardService:
+    """The router as a Serve deployment.
+
+    Args:
+        config: the whole service.
+        handles: of the reward deployments, by name.
+    """
+
+    async def __init__(self, config: ServiceConfig, handles: Mapping[str, Any]) -> None:  # type: ignore[misc]
+        specs = {spec.name: spec for spec in config.rewards}
+        lanes = {name: _open_lane(specs[name], handle) for name, handle in handles.items()}
+        log = RewardLog(config.log_dir, writer=_replica_name()) if config.log_dir else None
+        self._router = Router(lanes, main_reward=config.main_reward, log=log)
+        openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
+        self._door = Door(self._router, openrlhf, config.limits, token_sha256=config.token_sha256)
+        loop = asyncio.get_running_loop()
+        self._probes = [loop.create_task(_probe(lane, handles[name])) for name, lane in lanes.items()]
+
+    async def __call__(self, request: Request) -> Any:
+        """An HTTP request from Serve's proxy."""
+        return await _run_asgi(self._door.asgi, request)
+
+    async def score(
+        self,
+        reward: str | None,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: float | None = None,
+        run: str | None = None,
+    ) -> list[RewardOutput]:
+        """One output a sample, in order; for in-cluster clients."""
+        name, _ = self._router.lane(reward)
+        outputs = await self._router.score(name, samples, timeout_s=timeout_s)
+        self._router.record(name, samples, outputs, run=run)
+        return outputs
+
+    async def describe(self) -> list[RewardInfo]:
+        """What is served."""
+        return self._router.describe()
+
+    async def __del__(self) -> None:  # Serve awaits it when the replica is retired
+        for probe in self._probes:
+            probe.cancel()
+        if self._router.log is not None:
+            await asyncio.to_thread(self._router.log.close)
+
+
+def _open_lane(spec: RewardSpec, handle: Any) -> Lane:
+    async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
+        outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch)
+        return outputs
+
+    limits = BatchLimits(spec.max_batch_samples, spec.max_batch_bytes)
+    replica_count = spec.num_replicas or max_replicas(spec)
+    # As many calls as the replicas take at once: more would wait behind them instead of filling up here.
+    slots = spec.max_ongoing_requests * replica_count
+    return Lane(Coalescer(send, slot_count=slots, limits=limits, now=time.monotonic))
+
+
+def max_replicas(spec: RewardSpec) -> int:
+    """How far a reward may scale out."""
+    return int(spec.autoscaling_config.get("max_replicas", DEFAULT_MAX_REPLICAS))
+
+
+DEFAULT_MAX_REPLICAS = 4
+"""Enough to be useful on one machine; a cluster's owner sets autoscaling_config.max_replicas."""
+
+
+async def _probe(lane: Lane, handle: Any) -> None:
+    """Mark a lane ready as soon as one of its replicas answers."""
+    while not lane.is_ready:
+        try:
+            lane.version, lane.description = await call_handle(handle, "probe")
+            lane.is_ready = True
+        except Exception:  # noqa: BLE001 - a replica that fails to start is retried by Serve; /ready says so meanwhile
+            await asyncio.sleep(_PROBE_PAUSE_S)
+
+
+def _replica_name() -> str:
+    from ray import serve
+
+    return str(serve.get_replica_context().replica_tag)
+
+
+async def _run_asgi(app: Callable[..., Awaitable[None]], request: Request) -> Any:
+    """The door's answer to a request that Serve has already read.
+
+    Serve hands non-ASGI deployments the parsed request, on 2.55 as on 2.60; handing it the door as an ASGI
+    application instead would pickle it on the driver, which Ray 2.55 fails at.
+    """
+    from starlette.responses import Response
+
+    status, headers, chunks = 500, [], []
+
+    async def send(message: Any) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status, headers = message["status"], message["headers"]
+        else:
+            chunks.append(message.get("body", b""))
+
+    await app(request.scope, request.receive, send)
+    response = Response(b"".join(chunks), status_code=status)
+    response.raw_headers = list(headers)
+    return response

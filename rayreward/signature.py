@@ -1,0 +1,143 @@
+"""How a reward's function wants to be called: which of a sample's fields it takes, by name.
+
+What arrives: a function and samples. What leaves: the keyword arguments of its call. Decided once, when the function
+is wrapped, so that a call costs only the filling in.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rayreward.errors import ConfigError, InvalidInputError
+from rayreward.types import Sample
+
+Mode = Literal["pointwise", "batch"]
+
+_POINTWISE: dict[str, Callable[[Sample], Any]] = {
+    "messages": lambda sample: list(sample.messages),
+    "original_messages": lambda sample: list(sample.original_messages),
+    "prompt": lambda sample: sample.prompt,
+    "response": lambda sample: sample.response,
+    "completion": lambda sample: sample.response,
+    "query": lambda sample: sample.text,
+    "label": lambda sample: sample.label,
+    "ground_truth": lambda sample: sample.label,
+    "metadata": lambda sample: dict(sample.metadata),
+    "steps": lambda sample: sample.steps,
+    "token_ids": lambda sample: sample.token_ids,
+    "id": lambda sample: sample.id,
+    "sample": lambda sample: sample,
+    "trajectory": lambda sample: sample,
+}
+_BATCH: dict[str, Callable[[Sample], Any]] = {
+    "messages": _POINTWISE["messages"],
+    "original_messages": _POINTWISE["original_messages"],
+    "prompts": _POINTWISE["prompt"],
+    "responses": _POINTWISE["response"],
+    "completions": _POINTWISE["response"],
+    "queries": _POINTWISE["query"],
+    "labels": _POINTWISE["label"],
+    "ground_truths": _POINTWISE["label"],
+    "metadata": _POINTWISE["metadata"],
+    "ids": _POINTWISE["id"],
+    "samples": _POINTWISE["sample"],
+    "trajectories": _POINTWISE["sample"],
+}
+_ONLY_BATCH = _BATCH.keys() - _POINTWISE.keys()
+_NOT_IN_KWARGS = frozenset({"sample", "trajectory", "samples", "trajectories", "steps", "token_ids", "id", "ids"})
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What one function takes.
+
+    Attributes:
+        mode: "pointwise" (one call a sample) or "batch" (one call, every field a list).
+        taken: the sample fields that it names, or all the usual ones where it has ``**kwargs``.
+        own: its further parameters: filled from its configured arguments, else from metadata columns.
+        required: those of `own` that have no default.
+        open: True where it has ``**kwargs`` and so takes every metadata column.
+    """
+
+    mode: Mode
+    taken: tuple[str, ...]
+    own: tuple[str, ...]
+    required: frozenset[str]
+    open: bool
+
+    def arguments(self, sample: Sample, configured: Mapping[str, Any]) -> dict[str, Any]:
+        """The keyword arguments for one sample; configured ones win over the sample's own.
+
+        Raises:
+            InvalidInputError: a required column is missing; its name is in the message.
+        """
+        columns = sample.metadata
+        arguments = dict(columns) if self.open else {name: columns[name] for name in self.own if name in columns}
+        for name in self.taken:
+            arguments[name] = _POINTWISE[name](sample)
+        arguments.update(configured)
+        return self._complete(arguments)
+
+    def batch_arguments(self, samples: Sequence[Sample], configured: Mapping[str, Any]) -> dict[str, Any]:
+        """The keyword arguments for a batch: every field a list of ``len(samples)`` values."""
+        columns = {name for sample in samples for name in sample.metadata} if self.open else set(self.own)
+        arguments: dict[str, Any] = {
+            name: [sample.metadata.get(name) for sample in samples]
+            for name in columns
+            if any(name in sample.metadata for sample in samples)
+        }
+        for name in self.taken:
+            arguments[name] = [_BATCH[name](sample) for sample in samples]
+        arguments.update(configured)
+        return self._complete(arguments)
+
+    def _complete(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        missing = sorted(self.required - arguments.keys())
+        if missing:
+            raise InvalidInputError(
+                f"the reward needs {missing[0]!r}, which is neither a field nor a metadata column of the sample; "
+                f"send it in metadata or configure it as an argument"
+            )
+        return arguments
+
+
+def read_signature(
+    function: Callable[..., Any], *, mode: Mode | None = None, configured: Mapping[str, Any] | None = None
+) -> Signature:
+    """What `function` takes. Without `mode`, plural names (queries, prompts, labels, …) say that it takes batches.
+
+    Raises:
+        ConfigError: it has no parameter at all, or positional-only ones.
+
+    Example:
+        >>> read_signature(lambda response, label: 1.0).taken
+        ('response', 'label')
+        >>> read_signature(lambda queries, prompts, labels: 1.0).mode
+        'batch'
+    """
+    parameters = [
+        parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_POSITIONAL
+    ]
+    named = [p for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    is_open = len(named) < len(parameters)
+    names = [parameter.name for parameter in named]
+    if mode is None:
+        mode = "batch" if any(name in _ONLY_BATCH for name in names) else "pointwise"
+    fields = _BATCH if mode == "batch" else _POINTWISE
+    title = getattr(function, "__name__", repr(function))
+    if any(parameter.kind is inspect.Parameter.POSITIONAL_ONLY for parameter in named):
+        raise ConfigError(f"reward {title!r} has positional-only parameters; rewards are called by keyword")
+    if not named and not is_open:
+        raise ConfigError(f"reward {title!r} takes no parameter; give it at least one of: {', '.join(fields)}")
+    taken = [name for name in names if name in fields]
+    if is_open:
+        taken += [name for name in fields if name not in taken and name not in _NOT_IN_KWARGS]
+    taken = [name for name in taken if name not in (configured or {})]
+    own = [parameter for parameter in named if parameter.name not in fields]
+    required = frozenset(parameter.name for parameter in own if parameter.default is inspect.Parameter.empty)
+    return Signature(mode, tuple(taken), tuple(parameter.name for parameter in own), required, is_open)

@@ -1,0 +1,177 @@
+"""Rewards as configuration: what a YAML file, the command line or a deployment says of one reward.
+
+What arrives: names, addresses and arguments. What leaves: a `RewardFunction`, or an error that names the mistake.
+Nothing here serves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+import pydantic
+
+from rayreward.compose import Method
+from rayreward.errors import ConfigError, did_you_mean
+from rayreward.function import Isolation, RewardFunction
+from rayreward.loading import check_address, load_object
+from rayreward.rewards import BUILTINS, CompositeReward
+from rayreward.strict import StrictModel
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_RESERVED = frozenset({"v1", "get_reward", "health", "ready", "metrics", "evaluate", "openapi.json"})
+
+
+class PartSpec(StrictModel):
+    """A reward, or a part of a composite.
+
+    Attributes:
+        import_path: ``file.py::name`` or ``package.module:name``; a function, or a `RewardFunction`.
+        builtin: the name of a built-in reward instead.
+        args: what it is made with (a class) or called with (a function).
+        parts: of a composite instead; each with a weight.
+        combine: how a composite's parts combine.
+        weight: in the composite that this is a part of.
+        optional: whether the composite may go on without it.
+    """
+
+    name: str | None = None
+    import_path: str | None = None
+    builtin: str | None = None
+    args: dict[str, Any] = pydantic.Field(default_factory=dict)
+    parts: list[PartSpec] = pydantic.Field(default_factory=list)
+    combine: Method = "weighted_sum"
+    threshold: float = 0.5
+    closed_score: float = 0.0
+    weight: float = 1.0
+    optional: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [key for key in ("import_path", "builtin", "parts") if getattr(self, key)]
+        if len(given) != 1:
+            raise ValueError(f"needs one of import_path, builtin or parts; found {' and '.join(given) or 'none'}")
+        if self.builtin is not None and self.builtin not in BUILTINS:
+            raise ValueError(f"unknown builtin {self.builtin!r}; {did_you_mean(self.builtin, BUILTINS)}")
+        if self.parts and self.args:
+            raise ValueError("a composite of parts takes no args; they belong to its parts")
+        return self
+
+    def check_loadable(self) -> None:
+        """Refuse, before anything starts, addresses that cannot load.
+
+        Raises:
+            RewardLoadError: a missing file, or a name that it does not define.
+        """
+        if self.import_path:
+            check_address(self.import_path)
+        for part in self.parts:
+            part.check_loadable()
+
+    def build(self) -> RewardFunction:
+        """The reward.
+
+        Raises:
+            ConfigError: the arguments do not fit.
+            RewardLoadError: its code cannot be loaded.
+        """
+        if self.parts:
+            listed = [(part.build(), part.weight, part.name or part.default_name()) for part in self.parts]
+            optional = [part.name or part.default_name() for part in self.parts if part.optional]
+            reward: RewardFunction = CompositeReward(
+                listed, self.combine, threshold=self.threshold, closed_score=self.closed_score, optional=optional
+            )
+        else:
+            reward = load_reward(self.import_path or self.builtin or "", self.args)
+        if self.name:
+            reward.name = self.name
+        return reward
+
+    def default_name(self) -> str:
+        """The built-in's name, or the last part of the address."""
+        return self.builtin or (self.import_path or "composite").replace("::", ":").rsplit(":", 1)[-1]
+
+
+class RewardSpec(PartSpec):
+    """One served reward.
+
+    Attributes:
+        name: its place in URLs: letters, digits, ``_ . -``.
+        isolation: where it runs in its replica; the reward's own default where left out.
+        timeout_s: seconds that a sample (pointwise) or a call (batch) may take.
+        process_count: killable processes a replica.
+        num_replicas: a fixed number instead of autoscaling.
+        autoscaling_config: Ray Serve's own keys, over rayreward's defaults.
+        ray_actor_options: num_cpus, num_gpus, resources, runtime_env, … of a replica.
+        max_ongoing_requests: calls (batches) under way in one replica.
+        max_batch_samples, max_batch_bytes: what travels in one call.
+    """
+
+    name: str
+    isolation: Isolation | None = None
+    timeout_s: float | None = pydantic.Field(default=None, gt=0)
+    process_count: int = pydantic.Field(default=1, ge=1, le=256)
+    num_replicas: int | None = pydantic.Field(default=None, ge=1)
+    autoscaling_config: dict[str, Any] = pydantic.Field(default_factory=dict)
+    ray_actor_options: dict[str, Any] = pydantic.Field(default_factory=dict)
+    max_ongoing_requests: int = pydantic.Field(default=2, ge=1)
+    max_batch_samples: int = pydantic.Field(default=256, ge=1)
+    max_batch_bytes: int = pydantic.Field(default=8 * 2**20, ge=1)
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name) or name in _RESERVED:
+            raise ValueError("a reward's name is letters, digits, '_', '.', '-', and no path of the service's own")
+        return name
+
+    @pydantic.model_validator(mode="after")
+    def _check_scaling(self) -> Self:
+        if self.num_replicas is not None and self.autoscaling_config:
+            raise ValueError("give num_replicas (fixed) or autoscaling_config, not both")
+        return self
+
+    def build(self) -> RewardFunction:
+        """The reward, with the deployment's own isolation and deadline."""
+        reward = super().build()
+        if self.isolation is not None:
+            reward.isolation = self.isolation
+        if self.timeout_s is not None:
+            reward.timeout_s = self.timeout_s
+        return reward
+
+
+def load_reward(where: str, args: Mapping[str, Any] | None = None) -> RewardFunction:
+    """A reward by its address or built-in name.
+
+    Args:
+        where: ``file.py::name``, ``package.module:name`` or the name of a built-in.
+        args: what a class is made with, or a function is called with.
+
+    Raises:
+        ConfigError: the arguments do not fit, or the object is no reward.
+        RewardLoadError: nothing is found there.
+
+    Example:
+        >>> load_reward("length", {"target": 3, "tolerance": 1})(response="just three words").score
+        1.0
+    """
+    args = dict(args or {})
+    if where not in BUILTINS and ":" not in where:
+        raise ConfigError(
+            f"{where!r} is no built-in reward and no address (my_rewards.py::name); {did_you_mean(where, BUILTINS)}"
+        )
+    target = BUILTINS[where] if where in BUILTINS else load_object(where)
+    if isinstance(target, RewardFunction):
+        if args:
+            raise ConfigError(
+                f"{where!r} is a reward that is made already; it takes no arguments, found {sorted(args)}"
+            )
+        return target
+    if isinstance(target, type) and not issubclass(target, RewardFunction):
+        raise ConfigError(f"{where!r} is a class but no RewardFunction: subclass it and write compute_reward")
+    try:
+        return target(**args) if isinstance(target, type) else RewardFunction(func=target, **args)
+    except TypeError as error:
+        raise ConfigError(f"{where!r} cannot be made with {args}: {error}") from error

@@ -1,0 +1,1 @@
+"""How each trainer asks for rewards and what it must be told; no trainer is imported here."""

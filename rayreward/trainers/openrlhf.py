@@ -1,0 +1,166 @@
+"""OpenRLHF's remote-reward protocol, for every version from 0.8 on.
+
+What arrives: the body of ``POST /get_reward``: ``{"query": [prompt + response, …], "prompts": […], "labels": […]}``.
+What leaves: samples, and the body of the answer: ``{"rewards": […], "scores": […], "extra_logs": {…}}``, flat lists
+in the order of the queries. From 0.9.1 on each request holds one query; 0.8 sends a whole batch, and versions up to
+0.11.0 send empty requests too, which are answered with empty lists.
+
+Facts read in OpenRLHF's ``utils/agent.py`` and ``remote_rm_utils.py`` and seen on the wire of 0.11.2.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rayreward.errors import InvalidInputError
+from rayreward.outcome import FILTER_SCORE
+from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.wire import decode_json, refuse_surrogates
+
+_ANCHOR_CHARS = 64
+"""Characters of a query's start that are looked up in its prompt to find where a truncated prompt begins."""
+
+END_TOKENS = (
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "</s>",
+    "<eos>",
+    "<end_of_turn>",
+    "<|end|>",
+)
+"""Trailing special tokens that are no part of what the model said. OpenRLHF decodes with them kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRequest:
+    """One request: a sample, or the failure of a malformed one, a query."""
+
+    items: list[Sample | RewardOutput]
+    prompts: list[str]
+
+
+def decode_request(body: bytes) -> RewardRequest:
+    """The samples of a request.
+
+    Raises:
+        InvalidInputError: not JSON, no list of queries, or lists of different lengths.
+    """
+    data = decode_json(body)
+    if not isinstance(data, dict) or not isinstance(data.get("query"), list):
+        raise InvalidInputError(
+            "the body must be {'query': [text, ...], 'prompts': [...], 'labels': [...]}, "
+            + (f"found the keys {sorted(map(str, data))}" if isinstance(data, dict) else f"found {type(data).__name__}")
+        )
+    queries = data["query"]
+    prompts = _column(data, "prompts", len(queries))
+    labels = _column(data, "labels", len(queries))
+    items = [_item(*fields) for fields in zip(queries, prompts, labels, strict=True)]
+    return RewardRequest(items, [prompt if isinstance(prompt, str) else "" for prompt in prompts])
+
+
+def _column(data: dict[str, Any], key: str, count: int) -> list[Any]:
+    values = data.get(key)
+    if values is None:
+        return [None] * count
+    if not isinstance(values, list) or len(values) != count:
+        found = f"{len(values)} values" if isinstance(values, list) else type(values).__name__
+        raise InvalidInputError(f"'query' and {key!r} must be lists of one length: {count} queries, found {found}")
+    return values
+
+
+def _item(query: Any, prompt: Any, label: Any) -> Sample | RewardOutput:
+    if not isinstance(query, str) or not isinstance(prompt, str | None):
+        kind = type(query).__name__ if not isinstance(query, str) else type(prompt).__name__
+        return RewardOutput.failed(FailureKind.INVALID_INPUT, f"a query and its prompt must be text, found {kind}")
+    try:
+        if not query.isascii():
+            refuse_surrogates(query)
+    except InvalidInputError as error:
+        return RewardOutput.failed(FailureKind.INVALID_INPUT, str(error))
+    raw = response_of(query, prompt or "")
+    response = strip_end_tokens(raw)
+    # The text as it came: models that were trained on it need every special token where it was.
+    metadata = {"query": query}
+    return Sample(prompt=prompt or "", response=response, label=None if label == "" else label, metadata=metadata)
+
+
+def response_of(query: str, prompt: str) -> str:
+    """The response in a query: what follows the prompt, or the part of it that truncation at the left has kept.
+
+    Example:
+        >>> response_of("2 + 2? 4", "2 + 2? ")
+        '4'
+    """
+    if query.startswith(prompt):
+        return query[len(prompt) :]
+    anchor = query[:_ANCHOR_CHARS]
+    start = prompt.find(anchor)
+    while start >= 0:
+        kept = prompt[start:]
+        if query.startswith(kept):
+            return query[len(kept) :]
+        start = prompt.find(anchor, start + 1)
+    return query
+
+
+def strip_end_tokens(text: str) -> str:
+    r"""`text` without the special tokens and white space that end it.
+
+    Example:
+        >>> strip_end_tokens("42<|im_end|>\n")
+        '42'
+    """
+    stripped = text.rstrip()
+    while True:
+        token = next((token for token in END_TOKENS if stripped.endswith(token)), None)
+        if token is None:
+            return stripped if stripped != text.rstrip() else text
+        stripped = stripped[: -len(token)].rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerAnswer:
+    """What OpenRLHF is told of one sample.
+
+    Attributes:
+        reward: finite, always; what advantages are computed from.
+        filter_score: what dynamic filtering sees; NaN makes it replace the whole group.
+        is_valid: whether the reward was scored rather than put in a failure's place.
+    """
+
+    reward: float
+    filter_score: float
+    is_valid: bool
+
+    @classmethod
+    def scored(cls, output: RewardOutput, score: float) -> TrainerAnswer:
+        """For a sample with a score."""
+        return cls(score, float(output.metadata.get(FILTER_SCORE, score)), True)
+
+    @classmethod
+    def filled(cls, number: float, *, drop: bool) -> TrainerAnswer:
+        """For a sample without one."""
+        return cls(number, math.nan if drop else number, False)
+
+
+def encode_answer(answers: Sequence[TrainerAnswer]) -> bytes:
+    """The body of the answer.
+
+    `extra_logs` has the same keys in every answer to one query, as OpenRLHF needs to stack them, and is empty for
+    other sizes: 0.8 takes no lists there.
+    """
+    valid = [1.0 if answer.is_valid else 0.0 for answer in answers]
+    body = {
+        "rewards": [answer.reward for answer in answers],
+        "scores": [answer.filter_score for answer in answers],
+        "extra_logs": {"reward_valid": valid} if len(answers) == 1 else {},
+    }
+    # The standard library's encoder, for its NaN: OpenRLHF's own JSON reader takes it, and `null` would be read as
+    # "use the reward", which is not what `drop` means.
+    return json.dumps(body).encode()

@@ -1,0 +1,472 @@
+"""What travels: samples in, outputs out.
+
+Every value here is frozen, picklable and light to import. Two promises hold for all code that makes or moves them:
+
+* an output is a score or a failure, never both and never neither, and its score is a finite number;
+* raw score, weight and component name stay apart; a total is derived from them and never replaces them.
+
+Nothing here scores, serves or encodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NoReturn, SupportsFloat
+
+from rayreward.errors import InvalidInputError, InvalidOutputError
+
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+
+
+class Message(dict[str, Any]):
+    """One chat message in OpenAI's shape, readable as ``message["content"]`` and as ``message.content``.
+
+    It is a dict, so that templates, JSON encoders and graders written for plain dicts take it as it is, and it
+    refuses to be changed, so that one reward cannot alter what the next one sees. Keys beyond the five of the shape
+    are kept. `content` is text, None, or a list of parts (``{"type": "text", "text": …}``).
+
+    Example:
+        >>> message = Message(role="user", content="2 + 2?")
+        >>> message.content, message["role"]
+        ('2 + 2?', 'user')
+    """
+
+    __slots__ = ()
+
+    @property
+    def role(self) -> str:
+        """Who speaks: system, user, assistant or tool."""
+        return str(self.get("role", ""))
+
+    @property
+    def content(self) -> Any:
+        """Text, None, or a list of parts."""
+        return self.get("content")
+
+    @property
+    def text(self) -> str:
+        """The content as text: parts of type text joined, everything else left out."""
+        content = self.get("content")
+        if isinstance(content, str):
+            return content
+        if isinstance(content, list):
+            return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+        return ""
+
+    @property
+    def tool_calls(self) -> Any:
+        """The tool calls of an assistant message, or None."""
+        return self.get("tool_calls")
+
+    @property
+    def name(self) -> str | None:
+        """The speaker's name, or None."""
+        return self.get("name")
+
+    @property
+    def tool_call_id(self) -> str | None:
+        """Which call a tool message answers, or None."""
+        return self.get("tool_call_id")
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise TypeError("a Message is frozen; make a changed copy with Message({**message, 'content': ...})")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    update = pop = popitem = clear = setdefault = _refuse
+
+    def __reduce__(self) -> tuple[type[Message], tuple[dict[str, Any]]]:
+        return Message, (dict(self),)
+
+
+def as_messages(value: Any) -> tuple[Message, ...]:
+    """Messages from what people write: dicts, `Message` values, a string, or ``{"user": …, "assistant": …}``.
+
+    Raises:
+        InvalidInputError: an item is neither; the message names its position and what it is.
+    """
+    if isinstance(value, str):
+        return (Message(role="user", content=value),)
+    if not isinstance(value, Iterable) or isinstance(value, Mapping):
+        raise InvalidInputError(f"messages must be a list of chat messages, found {type(value).__name__}")
+    messages: list[Message] = []
+    for position, item in enumerate(value):
+        if isinstance(item, Message):
+            messages.append(item)
+        elif isinstance(item, Mapping) and isinstance(item.get("role"), str):
+            messages.append(Message(item))
+        elif isinstance(item, Mapping) and item and item.keys() <= _ROLES:
+            messages.extend(Message(role=role, content=content) for role, content in item.items())
+        elif hasattr(item, "model_dump"):  # the openai package's own message objects
+            messages.append(Message(item.model_dump(exclude_none=True)))
+        else:
+            raise InvalidInputError(
+                f"messages[{position}] must be an object with 'role' and 'content', found {item!r:.80}"
+            )
+    return tuple(messages)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Sample:
+    """One thing to score.
+
+    Give either `messages` (the last assistant message is the response) or `response` with its `prompt`; the other
+    view is derived. `Trajectory` is another name for it.
+
+    Attributes:
+        label: the ground truth of the data set, whatever its type; None where there is none.
+        metadata: further columns of the data set.
+        group_id: names the prompt whose samples must be seen together; `group_size` says how many they are.
+        steps: the parts of a response that a process reward scores one by one.
+        token_ids: the response's token ids, for rewards that score tokens.
+
+    Raises:
+        InvalidInputError: neither messages nor a response were given, or both, or of a wrong type.
+
+    Example:
+        >>> Sample(prompt="2 + 2?", response="4", label="4").messages[-1].content
+        '4'
+    """
+
+    prompt: str
+    response: str
+    label: Any
+    metadata: Mapping[str, Any]
+    id: str | None
+    group_id: str | None
+    group_size: int | None
+    steps: tuple[str, ...] | None
+    token_ids: tuple[int, ...] | None
+    _messages: tuple[Message, ...] | None
+
+    def __init__(
+        self,
+        messages: Any = None,
+        *,
+        prompt: str | None = None,
+        response: str | None = None,
+        label: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        group_id: str | None = None,
+        group_size: int | None = None,
+        steps: Sequence[str] | None = None,
+        token_ids: Sequence[int] | None = None,
+    ) -> None:
+        chat: tuple[Message, ...] | None = None
+        if messages is not None:
+            if response is not None or prompt is not None:
+                raise InvalidInputError("a sample takes messages, or prompt and response, not both")
+            chat = as_messages(messages)
+            prompt_side, response = split_chat(chat)
+            prompt = prompt_text(prompt_side)
+        if not isinstance(response, str):
+            raise InvalidInputError(f"a sample needs messages or a response text, found response={response!r:.80}")
+        if prompt is not None and not isinstance(prompt, str):
+            raise InvalidInputError(f"a sample's prompt must be text, found {type(prompt).__name__}")
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise InvalidInputError(f"a sample's metadata must be an object, found {type(metadata).__name__}")
+        put = object.__setattr__
+        put(self, "prompt", prompt or "")
+        put(self, "response", response)
+        put(self, "label", label)
+        put(self, "metadata", metadata or {})
+        put(self, "id", id)
+        put(self, "group_id", group_id)
+        put(self, "group_size", group_size)
+        put(self, "steps", None if steps is None else tuple(steps))
+        put(self, "token_ids", None if token_ids is None else tuple(token_ids))
+        put(self, "_messages", chat)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The whole conversation, the response last."""
+        if self._messages is not None:
+            return self._messages
+        return (*self.original_messages, Message(role="assistant", content=self.response))
+
+    @property
+    def original_messages(self) -> tuple[Message, ...]:
+        """The prompt side of the conversation."""
+        if self._messages is not None:
+            return split_chat(self._messages)[0]
+        return (Message(role="user", content=self.prompt),) if self.prompt else ()
+
+    @property
+    def text(self) -> str:
+        """Prompt and response as one text: the trainer's own, where it sent one."""
+        query = self.metadata.get("query")
+        return query if isinstance(query, str) else self.prompt + self.response
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes the sample's texts hold; what batches are bounded by."""
+        return len(self.prompt) + len(self.response) + 64
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_sample, (
+            self.prompt, self.response, self.label, self.metadata, self.id, self.group_id, self.group_size,
+            self.steps, self.token_ids, self._messages,
+        )  # fmt: skip
+
+
+Trajectory = Sample
+
+
+def _restore_sample(*values: Any) -> Sample:
+    sample = Sample.__new__(Sample)
+    for name, value in zip(Sample.__slots__, values, strict=True):
+        object.__setattr__(sample, name, value)
+    return sample
+
+
+def split_chat(messages: Sequence[Message]) -> tuple[tuple[Message, ...], str]:
+    """The prompt side of a conversation, and the response text: its last message, where the assistant wrote it."""
+    if messages and messages[-1].role == "assistant":
+        return tuple(messages[:-1]), messages[-1].text
+    return tuple(messages), ""
+
+
+def prompt_text(messages: Sequence[Message]) -> str:
+    """A prompt as text: the content of a lone message, else one line a message with its role in front."""
+    if len(messages) == 1:
+        return messages[0].text
+    return "\n".join(f"{message.role}: {message.text}" for message in messages)
+
+
+class FailureKind(StrEnum):
+    """Why a sample has no score: a closed list, so that it can label metrics."""
+
+    TIMEOUT = "timeout"
+    ERROR = "error"
+    CRASHED = "crashed"
+    INVALID_INPUT = "invalid_input"
+    INVALID_OUTPUT = "invalid_output"
+    UNPARSEABLE = "unparseable"
+    REJECTED = "rejected"
+    UNAVAILABLE = "unavailable"
+    CANCELLED = "cancelled"
+    ABSTAINED = "abstained"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong for one sample.
+
+    Attributes:
+        kind: which of the closed list.
+        message: what was asked, what was found, and where, for a person.
+        component: the component of a composite that failed, None for the reward itself.
+    """
+
+    kind: FailureKind
+    message: str
+    component: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", FailureKind(self.kind))
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}" + (f" (component {self.component})" if self.component else "")
+
+
+def finite_score(value: Any, what: str = "score") -> float:
+    """`value` as a finite float: numbers, booleans, numpy and torch scalars.
+
+    Raises:
+        InvalidOutputError: it is text, None, NaN, infinite, or more than one number.
+    """
+    if isinstance(value, (str, bytes)) or not isinstance(value, SupportsFloat):
+        raise InvalidOutputError(f"{what} must be a number, found {type(value).__name__} {value!r:.80}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InvalidOutputError(f"{what} must be one number, found {value!r:.80} ({error})") from None
+    if not math.isfinite(number):
+        raise InvalidOutputError(f"{what} must be finite, found {number}")
+    return number
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class MetricRewardOutput:
+    """A component of an output: its raw score, its weight and its reason. Not limited to [0, 1].
+
+    `score` is None exactly where `failure` is set: an optional component that could not be computed.
+    """
+
+    score: float | None
+    reason: str | None
+    weight: float
+    failure: Failure | None
+
+    def __init__(
+        self, score: Any = None, reason: str | None = None, weight: float = 1.0, failure: Failure | None = None
+    ) -> None:
+        number, failure = _score_or_failure(score, failure)
+        object.__setattr__(self, "score", number)
+        object.__setattr__(self, "reason", reason)
+        object.__setattr__(self, "weight", finite_score(weight, "weight"))
+        object.__setattr__(self, "failure", failure)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MetricRewardOutput, (self.score, self.reason, self.weight, self.failure)
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long one sample took, in seconds; the one record that log, metrics and headers render.
+
+    Attributes:
+        queued_s: waiting in the router for a replica slot.
+        scored_s: from leaving the router to the answer, transport included.
+        computed_s: inside the reward.
+        batch_samples: how many samples travelled in the same call.
+    """
+
+    queued_s: float = 0.0
+    scored_s: float = 0.0
+    computed_s: float = 0.0
+    batch_samples: int = 1
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class RewardOutput:
+    """What happened to one sample: a score with its components, or a failure.
+
+    It unpacks as ``score, components = output``. `reward` is another name for `score`, at construction and after.
+
+    Attributes:
+        score: a finite float, or None where `failure` is set.
+        reason: why the score is what it is, for a person.
+        metrics: the components by name.
+        token_rewards: one reward a response token, for trainers that take them.
+        step_rewards: one reward a step, from process rewards.
+        metadata: anything else that the reward wants to show; never used for training.
+        version: content hash of the reward's code, configuration and weights.
+
+    Raises:
+        InvalidOutputError: the score is no finite number, or both a score and a failure were given.
+
+    Example:
+        >>> score, components = RewardOutput(score=0.5, metrics={"format": MetricRewardOutput(0.5, "no box")})
+        >>> score, components["format"].reason
+        (0.5, 'no box')
+    """
+
+    score: float | None
+    reason: str | None
+    metrics: Mapping[str, MetricRewardOutput]
+    token_rewards: tuple[float, ...]
+    step_rewards: tuple[float, ...]
+    metadata: Mapping[str, Any]
+    failure: Failure | None
+    version: str | None
+    timings: Timings | None
+
+    def __init__(
+        self,
+        score: Any = None,
+        metrics: Mapping[str, Any] | None = None,
+        *,
+        reason: str | None = None,
+        reward: Any = None,
+        token_rewards: Sequence[float] = (),
+        step_rewards: Sequence[float] = (),
+        metadata: Mapping[str, Any] | None = None,
+        failure: Failure | None = None,
+        version: str | None = None,
+        timings: Timings | None = None,
+    ) -> None:
+        if score is not None and reward is not None:
+            raise InvalidOutputError("an output takes score or reward (another name for it), not both")
+        number, failure = _score_or_failure(reward if score is None else score, failure)
+        put = object.__setattr__
+        put(self, "score", number)
+        put(self, "reason", reason)
+        put(self, "metrics", as_metrics(metrics))
+        put(self, "token_rewards", tuple(finite_score(one, "a token reward") for one in token_rewards))
+        put(self, "step_rewards", tuple(finite_score(one, "a step reward") for one in step_rewards))
+        put(self, "metadata", metadata or {})
+        put(self, "failure", failure)
+        put(self, "version", version)
+        put(self, "timings", timings)
+
+    @classmethod
+    def failed(cls, kind: FailureKind, message: str, *, component: str | None = None, **fields: Any) -> RewardOutput:
+        """An output without a score, and why."""
+        return cls(failure=Failure(kind, message, component), **fields)
+
+    @property
+    def reward(self) -> float | None:
+        """Another name for `score`."""
+        return self.score
+
+    @property
+    def is_valid(self) -> bool:
+        """True where there is a score."""
+        return self.failure is None
+
+    def stamped(self, *, version: str | None = None, timings: Timings | None = None) -> RewardOutput:
+        """The same output with its version or its timings set."""
+        values = [getattr(self, name) for name in RewardOutput.__slots__]
+        values[-2] = self.version if version is None else version
+        values[-1] = self.timings if timings is None else timings
+        return _restore_output(*values)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self.score
+        yield self.metrics
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_output, tuple(getattr(self, name) for name in RewardOutput.__slots__)
+
+
+def _restore_output(*values: Any) -> RewardOutput:
+    output = RewardOutput.__new__(RewardOutput)
+    for name, value in zip(RewardOutput.__slots__, values, strict=True):
+        object.__setattr__(output, name, value)
+    return output
+
+
+def as_metrics(metrics: Mapping[str, Any] | None) -> Mapping[str, MetricRewardOutput]:
+    """Components from what rewards return: numbers or `MetricRewardOutput` values by name.
+
+    Raises:
+        InvalidOutputError: a component is neither; its name is in the message.
+    """
+    if not metrics:
+        return {}
+    return {
+        str(name): value
+        if isinstance(value, MetricRewardOutput)
+        else MetricRewardOutput(finite_score(value, f"component {name!r}"))
+        for name, value in metrics.items()
+    }
+
+
+def _score_or_failure(score: Any, failure: Failure | None) -> tuple[float | None, Failure | None]:
+    """Exactly one of the two: a score given is checked, nothing given is an abstention."""
+    if score is not None:
+        if failure is not None:
+            raise InvalidOutputError(f"an output has a score or a failure, found both: {score!r:.80} and {failure}")
+        return finite_score(score), None
+    return None, failure or Failure(FailureKind.ABSTAINED, "the reward gave no score")
+
+
+@dataclass(frozen=True, slots=True)
+class RewardInfo:
+    """What a service says of one reward it serves.
+
+    Attributes:
+        state: "ready", "starting" or "unhealthy".
+        version: content hash of code, configuration and weights; None while no replica has reported it.
+    """
+
+    name: str
+    state: str
+    version: str | None = None
+    description: str | None = None
+    replicas: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
