@@ -82,6 +82,9 @@ class RewardFunction:
         token: str | None = None,
         **arguments: Any,
     ) -> None:
+        if type(self) is not RewardFunction and func is None and func_path is None:
+            self._take_settings(name, isolation, timeout_s, arguments)
+            return
         is_remote = mode == "remote" or (mode is None and endpoint is not None)
         if mode not in (None, "local", "remote"):
             raise ConfigError(f"RewardFunction(mode={mode!r}): known modes are 'local' and 'remote'")
@@ -109,6 +112,18 @@ class RewardFunction:
         self.isolation = isolation or declared.get("isolation") or self.isolation
         self.timeout_s = timeout_s or declared.get("timeout_s") or self.timeout_s
         self.deterministic = bool(declared.get("deterministic", False))
+
+    def _take_settings(
+        self, name: str | None, isolation: Isolation | None, timeout_s: float | None, arguments: Mapping[str, Any]
+    ) -> None:
+        """What a subclass without an ``__init__`` of its own may be made with."""
+        if arguments:
+            raise ConfigError(
+                f"{type(self).__name__} takes no argument {sorted(arguments)[0]!r}: it defines no __init__"
+            )
+        self.name = name or self.name
+        self.isolation = isolation or self.isolation
+        self.timeout_s = timeout_s or self.timeout_s
 
     def _connect(self, name: str | None, endpoint: str | None, token: str | None) -> None:
         from rayreward.client import connect  # the client is a layer above; only remote rewards need it

@@ -17,6 +17,7 @@ from rayreward.errors import (
     InvalidInputError,
     InvalidOutputError,
     MissingExtraError,
+    RewardLoadError,
     ServiceUnavailableError,
 )
 from rayreward.types import Failure, FailureKind, RewardOutput, as_metrics, finite_score
@@ -28,6 +29,7 @@ _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (InvalidInputError, FailureKind.INVALID_INPUT),
     (InvalidOutputError, FailureKind.INVALID_OUTPUT),
     (MissingExtraError, FailureKind.UNAVAILABLE),
+    (RewardLoadError, FailureKind.UNAVAILABLE),
     (BackpressureError, FailureKind.REJECTED),
     (ServiceUnavailableError, FailureKind.UNAVAILABLE),
     (TimeoutError, FailureKind.TIMEOUT),

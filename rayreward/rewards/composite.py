@@ -63,6 +63,16 @@ class CompositeReward(RewardFunction):
         self.isolation = _strongest([reward.isolation for reward in rewards.values()])
         self.deterministic = all(reward.deterministic for reward in rewards.values())
 
+    @property
+    def scores_one_by_one(self) -> bool:
+        """Whether all parts do: then a hang in one of them costs one sample."""
+        return all(reward.scores_one_by_one for reward in self.rewards.values())
+
+    @property
+    def is_async(self) -> bool:
+        """Whether a part is."""
+        return any(reward.is_async for reward in self.rewards.values())
+
     def load(self) -> None:
         """Load every part."""
         for reward in self.rewards.values():

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from rayreward.errors import (
     AuthenticationError,
@@ -63,7 +64,7 @@ class Door:
         self, router: Router, openrlhf: OpenRLHFRoute, limits: Limits, *, token_sha256: str | None = None
     ) -> None:
         self._router, self._openrlhf, self._limits, self._token_sha256 = router, openrlhf, limits, token_sha256
-        self.asgi = Starlette(
+        self._routes = Starlette(
             routes=[
                 Route("/health", self._guarded(self._health), methods=["GET"]),
                 Route("/ready", self._guarded(self._ready), methods=["GET"]),
@@ -77,8 +78,17 @@ class Door:
                 Route("/", self._guarded(self._native), methods=["POST"]),
                 Route("/{reward}", self._guarded(self._native), methods=["POST"]),
             ],
+            # Redirects would lose the bodies of clients that do not follow them.
             exception_handlers={404: self._no_route, 405: self._wrong_method},
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as an ASGI application; a path with a slash at its end, or none at all, is the same path."""
+        if scope["type"] == "http":
+            root = scope.get("root_path", "")
+            inner = scope["path"].removeprefix(root).rstrip("/") or "/"
+            scope = {**scope, "path": root + inner}
+        await self._routes(scope, receive, send)
 
     def _guarded(self, handler: Handler) -> Handler:
         """The handler behind the token check, with errors turned into answers."""
@@ -95,7 +105,10 @@ class Door:
         return guarded
 
     def _check_token(self, request: Request) -> None:
-        if self._token_sha256 is None or request.url.path in _OPEN_PATHS:
+        if (
+            self._token_sha256 is None
+            or request.scope["path"].removeprefix(request.scope.get("root_path", "")) in _OPEN_PATHS
+        ):
             return
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         given = hashlib.sha256(token.encode()).hexdigest()

@@ -13,7 +13,7 @@ import cloudpickle
 
 from rayreward.spec import RewardSpec
 from rayreward.types import RewardOutput, Sample, Timings
-from rayreward.workers import build_runner
+from rayreward.workers import Runner, build_runner
 
 
 class RewardReplica:
@@ -24,22 +24,31 @@ class RewardReplica:
         blob: the reward itself, pickled, where it is no address (a function typed in a notebook).
     """
 
+    _runner: Runner | None = None
+
     async def __init__(self, spec: RewardSpec, blob: bytes | None = None) -> None:  # type: ignore[misc]
         reward = spec.build() if blob is None else cloudpickle.loads(blob)
         self._description: str | None = reward.description
-        self._runner = build_runner(reward, process_count=spec.process_count)
-        await self._runner.start()
+        runner = self._runner = build_runner(reward, process_count=spec.process_count)
+        await runner.start()
 
     async def score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
+        runner = self._started()
         started_s = time.perf_counter()
-        outputs = await self._runner.run(samples)
+        outputs = await runner.run(samples)
         computed = Timings(computed_s=time.perf_counter() - started_s, batch_samples=len(samples))
-        return [output.stamped(version=self._runner.version, timings=computed) for output in outputs]
+        return [output.stamped(version=runner.version, timings=computed) for output in outputs]
 
     async def probe(self) -> tuple[str, str | None]:
         """The reward's version and description, once it is loaded."""
-        return self._runner.version, self._description
+        return self._started().version, self._description
+
+    def _started(self) -> Runner:
+        if self._runner is None:
+            raise RuntimeError("a replica was called before its constructor ended; this is a bug in rayreward")
+        return self._runner
 
     async def __del__(self) -> None:  # Serve awaits it when the replica is retired
-        await self._runner.stop()
+        if self._runner is not None:
+            await self._runner.stop()

@@ -48,7 +48,7 @@ class RewardService:
 
     async def __call__(self, request: Request) -> Any:
         """An HTTP request from Serve's proxy."""
-        return await _run_asgi(self._door.asgi, request)
+        return await _run_asgi(self._door, request)
 
     async def score(
         self,

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 
 from rayreward.errors import RewardLoadError
+from rayreward.outcome import failed_output
 from rayreward.types import FailureKind, RewardOutput, Sample
 from rayreward.workers.frames import encode_frame, read_frame
 from rayreward.workers.protocol import Broken, Done, Ready, Scored
@@ -22,9 +24,6 @@ _CHILD = "from rayreward.workers.child import main; main()"
 
 _START_LIMIT_S = 120.0
 """How long a reward may take to load (imports, tables, a model) before its process counts as hung."""
-
-_MAX_STARTS_WITHOUT_ANSWER = 3
-"""Starts in a row that gave no output at all before the rest of a batch is given up as crashed."""
 
 
 class ProcessWorker:
@@ -38,7 +37,7 @@ class ProcessWorker:
 
     def __init__(self, blob: bytes, *, one_by_one: bool, concurrent: bool) -> None:
         self._blob, self._one_by_one, self._concurrent = blob, one_by_one, concurrent
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self.version: str | None = None
@@ -52,10 +51,13 @@ class ProcessWorker:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", _CHILD, str(theirs.fileno()), pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
+            # Not asyncio's own subprocesses: under uvloop they fork, which gRPC in a Ray process complains about, and
+            # on this very thread, for the child dies with the thread that started it.
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _CHILD, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         try:
             self._writer.write(encode_frame(self._blob))
@@ -79,66 +81,69 @@ class ProcessWorker:
         process, self._process, self._reader, self._writer = self._process, None, None, None
         if process is None:
             return None
-        if process.returncode is None:
-            process.kill()
-        return await process.wait()
+        process.kill()
+        return await asyncio.to_thread(process.wait)
 
     async def run(self, samples: Sequence[Sample], timeout_s: float) -> list[RewardOutput]:
         """Score `samples`, each within `timeout_s` (a batch reward: all together)."""
         outputs: dict[int, RewardOutput] = {}
-        starts_without_answer = 0
-        while len(outputs) < len(samples):
-            pending = [position for position in range(len(samples)) if position not in outputs]
-            before = len(outputs)
+        chunks = [list(range(len(samples)))]
+        while chunks:
+            chunk = chunks.pop()
             try:
                 if self._process is None:
                     await self.start()
-                failure = await self._attempt(samples, pending, outputs, timeout_s)
+                failure = await self._attempt(samples, chunk, outputs, timeout_s)
             except asyncio.CancelledError:
                 await self.stop()  # the child still works on a batch nobody waits for
                 raise
             except RewardLoadError as error:
-                failure, starts_without_answer = (FailureKind.UNAVAILABLE, str(error)), _MAX_STARTS_WITHOUT_ANSWER
-            if failure is None:
-                continue
-            await self.stop()
-            self.restart_count += 1
-            starts_without_answer = starts_without_answer + 1 if len(outputs) == before else 0
-            self._blame(pending, outputs, failure, give_up=starts_without_answer >= _MAX_STARTS_WITHOUT_ANSWER)
+                return [outputs.get(at) or failed_output(error) for at in range(len(samples))]
+            if failure is not None:
+                await self.stop()
+                self.restart_count += 1
+                chunks += self._blame([at for at in chunk if at not in outputs], outputs, failure)
         return [outputs[position] for position in range(len(samples))]
 
     async def _attempt(
-        self, samples: Sequence[Sample], pending: list[int], outputs: dict[int, RewardOutput], timeout_s: float
+        self, samples: Sequence[Sample], chunk: list[int], outputs: dict[int, RewardOutput], timeout_s: float
     ) -> tuple[FailureKind, str] | None:
-        """Send what is pending and collect answers; None when all came, else what ended the attempt."""
+        """Send a chunk and collect answers; None when all came, else what ended the attempt."""
         if self._reader is None or self._writer is None:
             raise RuntimeError("a worker without a connection was asked to score; this is a bug in rayreward")
-        self._writer.write(encode_frame([samples[position] for position in pending]))
+        self._writer.write(encode_frame([samples[position] for position in chunk]))
         try:
             while True:
                 frame = await asyncio.wait_for(read_frame(self._reader), timeout_s)
                 if isinstance(frame, Done):
                     return None
                 if isinstance(frame, Scored):
-                    outputs[pending[frame.position]] = frame.output
+                    outputs[chunk[frame.position]] = frame.output
         except TimeoutError:
             return FailureKind.TIMEOUT, f"no answer within {timeout_s:g} s; its process was killed"
         except (asyncio.IncompleteReadError, ConnectionError):
-            code = await self._process.wait() if self._process is not None else None
+            code = await asyncio.to_thread(self._process.wait) if self._process is not None else None
             return FailureKind.CRASHED, f"its process ended with {_describe_exit(code)}"
 
     def _blame(
-        self, pending: list[int], outputs: dict[int, RewardOutput], failure: tuple[FailureKind, str], *, give_up: bool
-    ) -> None:
-        """Fail the sample that was being worked on; all unanswered ones where that cannot be told."""
-        unanswered = [position for position in pending if position not in outputs]
-        alone = self._one_by_one and not self._concurrent and not give_up
-        culprits = unanswered[:1] if alone else unanswered
+        self, unanswered: list[int], outputs: dict[int, RewardOutput], failure: tuple[FailureKind, str]
+    ) -> list[list[int]]:
+        """Fail who ended the attempt; return what is to be tried again, and in which chunks."""
         kind, message = failure
+        if self._one_by_one and not self._concurrent:
+            culprits, again = unanswered[:1], [unanswered[1:]]
+        elif kind is FailureKind.CRASHED and len(unanswered) > 1:
+            # A crash costs little, so halves are tried until the sample that crashes is alone. A hang costs its whole
+            # deadline each time: there all share the blame.
+            middle = len(unanswered) // 2
+            culprits, again = [], [unanswered[middle:], unanswered[:middle]]
+        else:
+            culprits, again = unanswered, []
         if len(culprits) > 1:
             message += f" while it worked on {len(culprits)} samples together"
         for position in culprits:
             outputs[position] = RewardOutput.failed(kind, message)
+        return [chunk for chunk in again if chunk]
 
 
 def _describe_exit(code: int | None) -> str:
