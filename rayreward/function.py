@@ -33,6 +33,10 @@ Isolation = Literal["process", "thread", "inline"]
 """Where a reward runs in its replica: a killable process, one thread (models), or the event loop (trivial, async)."""
 
 
+_NOT_CONTENT = frozenset({"name", "isolation", "timeout_s"})
+"""Settings that say how a reward is called and run, not what it answers."""
+
+
 class RewardFunction:
     """A reward: from a function, an address, a served reward, or by subclassing.
 
@@ -67,6 +71,7 @@ class RewardFunction:
     _function: Callable[..., Any] | None = None
     _signature: Signature | None = None
     _remote: RewardClient | None = None
+    _version: str | None = None
     arguments: Mapping[str, Any] = {}
 
     def __init__(
@@ -141,10 +146,18 @@ class RewardFunction:
     @property
     def version(self) -> str:
         """Content hash of code, configuration and weights: twelve hexadecimal digits."""
+        if self._version is not None:
+            return self._version
         if self._function is not None:
             return content_version(code_of(self._function), self._function.__qualname__, self.arguments)
-        settings = {key: value for key, value in vars(self).items() if not key.startswith("_")}
+        settings = {
+            key: value for key, value in vars(self).items() if not key.startswith("_") and key not in _NOT_CONTENT
+        }
         return content_version(code_of(type(self)), type(self).__qualname__, settings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The process that unpickles code sent by value lacks its module, and would hash something else.
+        return {**vars(self), "_version": self.version}
 
     @property
     def scores_one_by_one(self) -> bool:
