@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything else is for working on rayreward itself.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo serve check lint types format test bench clean
+
+install: .venv/installed
+
+.venv/installed: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rayreward needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	# DeepSpeed builds no CUDA op here, and only its isolated build works beside torch.
+	DS_BUILD_OPS=0 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --use-pep517 -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install                  ## serve rewards and train a tiny model against them; see runs/demo
+	$(BIN)/rayreward demo
+
+serve: install                 ## serve the rewards of deployments/ on port 8000
+	$(BIN)/serve run deployments/
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install
+	$(BIN)/mypy
+
+check: lint types              ## what CI checks before the tests
+
+test: check                    ## everything CI runs
+	$(BIN)/pytest
+
+bench: install
+	@ls benchmarks/*.py >/dev/null 2>&1 || { echo "no benchmark yet"; exit 1; }
+	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,0 +1,160 @@
+"""A Ray cluster inside this process, for demos, laptops and tests: started, used, and gone again without a trace.
+
+What arrives: how large it should look. What leaves: a running Ray with Serve on a free port, and, on leaving, nothing:
+every process that it started has ended and its folder is removed, also after Ctrl-C. Clusters of others on this
+machine are not touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from rayreward.errors import ConfigError
+
+_END_LIMIT_S = 20.0
+"""How long processes may take to end by themselves before they are killed."""
+
+_ENVIRONMENT = {
+    # A local cluster needs no token, and a token left behind by another one would lock us out of this one.
+    "RAY_AUTH_MODE": "disabled",
+    # Ray starts workers at nice 15; on a busy laptop Serve would starve behind everything else.
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+class EmbeddedCluster:
+    """A local Ray with Serve; use it as a context manager.
+
+    Args:
+        cpus: how many CPUs Ray may hand out; more than there are lets idle actors share them.
+        gpus: pretended GPUs, for trainings of the CPU profile whose actors ask for one each.
+        host: where Serve listens.
+        port: Serve's HTTP port; a free one by default.
+        needs_dashboard: whether jobs are to be submitted; the dashboard takes seconds and memory.
+
+    Attributes:
+        url: of Serve's HTTP proxy.
+        dashboard_url: for job submission; None without dashboard.
+
+    Raises:
+        ConfigError: the port is in use, or this process is connected to a cluster already.
+    """
+
+    def __init__(
+        self,
+        *,
+        cpus: int = 8,
+        gpus: int = 0,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        needs_dashboard: bool = False,
+    ) -> None:
+        self._cpus, self._gpus, self._host, self._needs_dashboard = cpus, gpus, host, needs_dashboard
+        self._port = free_port(host) if port is None else port
+        if port is not None:
+            check_port(host, port)
+        self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self._port}"
+        self.dashboard_url: str | None = None
+        self._folder: str | None = None
+
+    def __enter__(self) -> Self:
+        os.environ.update({name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()})
+        import ray
+        from ray import serve
+
+        if ray.is_initialized():
+            raise ConfigError("this process is connected to a Ray cluster already; an embedded one would replace it")
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
+        # Short: Ray puts sockets into it, whose paths may be 107 bytes long.
+        self._folder = tempfile.mkdtemp(prefix="rayreward-")
+        try:
+            context = ray.init(
+                num_cpus=self._cpus,
+                num_gpus=self._gpus,
+                include_dashboard=self._needs_dashboard,
+                dashboard_port=free_port("127.0.0.1") if self._needs_dashboard else None,
+                _temp_dir=self._folder,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                address="local",
+            )
+            self.dashboard_url = f"http://{context.dashboard_url}" if self._needs_dashboard else None
+            serve.start(http_options={"host": self._host, "port": self._port})
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """End everything; a second Ctrl-C meanwhile must not leave half of it behind."""
+        import psutil
+        import ray
+        from ray import serve
+
+        with _without_interrupts():
+            started = psutil.Process().children(recursive=True)
+            if ray.is_initialized():
+                with contextlib.suppress(Exception):  # a cluster that broke cannot shut Serve down; ending it can
+                    serve.shutdown()
+                started = [*started, *psutil.Process().children(recursive=True)]
+                ray.shutdown()
+            _, alive = psutil.wait_procs(started, timeout=_END_LIMIT_S)
+            for process in alive:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(alive, timeout=_END_LIMIT_S)
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def free_port(host: str) -> int:
+    """A TCP port of `host` that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that is taken.
+
+    Raises:
+        ConfigError: somebody listens there, or this user may not.
+    """
+    with socket.socket() as probe:
+        # As servers do: a port whose last user has just ended counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(f"port {port} on {host} cannot be used: {error.strerror}; choose another one") from None
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept: dict[int, Any] = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
