@@ -8,8 +8,11 @@ It promises that a NaN, a text, a missing or a surplus value never turns into a 
 from __future__ import annotations
 
 import asyncio
+import os
+import sysconfig
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rayreward.errors import (
@@ -20,7 +23,7 @@ from rayreward.errors import (
     RewardLoadError,
     ServiceUnavailableError,
 )
-from rayreward.types import Failure, FailureKind, RewardOutput, as_metrics, finite_score
+from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, as_metrics, finite_score, shown
 
 FILTER_SCORE = "filter_score"
 """Metadata key of OpenRLHF's second number, `scores`, where a reward gives one beside `rewards`."""
@@ -51,8 +54,8 @@ def to_output(value: Any) -> RewardOutput:
     """
     try:
         return _convert(value)
-    except InvalidOutputError as error:
-        return RewardOutput.failed(FailureKind.INVALID_OUTPUT, str(error))
+    except Exception as error:  # noqa: BLE001 - the boundary: returned objects are foreign code too
+        return RewardOutput.failed(FailureKind.INVALID_OUTPUT, _text_of(error))
 
 
 def _convert(value: Any) -> RewardOutput:
@@ -71,12 +74,11 @@ def _convert_mapping(value: Mapping[str, Any]) -> RewardOutput:
     fields = dict(value)
     if "score" not in fields and "reward" not in fields:
         raise InvalidOutputError(f"a returned dict needs a 'score', found the keys {sorted(map(str, fields))}")
-    score = fields.pop("score", None)
-    reward = fields.pop("reward", None)
-    known = {name: fields.pop(name) for name in ("reason", "token_rewards", "step_rewards") if name in fields}
-    metrics = fields.pop("metrics", None) or fields.pop("components", None)
+    names = ("score", "reward", "reason", "token_rewards", "step_rewards")
+    known = {name: fields.pop(name) for name in names if name in fields}
+    components, metrics = fields.pop("components", None), fields.pop("metrics", None)
     metadata = {**(fields.pop("metadata", None) or {}), **fields}
-    return RewardOutput(score if reward is None else reward, metrics, metadata=metadata, **known)
+    return RewardOutput(metrics=components if metrics is None else metrics, metadata=metadata, **known)
 
 
 def to_outputs(value: Any, count: int) -> list[RewardOutput]:
@@ -89,8 +91,8 @@ def to_outputs(value: Any, count: int) -> list[RewardOutput]:
         if isinstance(value, Mapping):
             return _from_openrlhf(value, count)
         values = _as_list(value, "a batch reward", count)
-    except InvalidOutputError as error:
-        return [RewardOutput.failed(FailureKind.INVALID_OUTPUT, str(error)) for _ in range(count)]
+    except Exception as error:  # noqa: BLE001 - the boundary: returned objects are foreign code too
+        return [RewardOutput.failed(FailureKind.INVALID_OUTPUT, _text_of(error)) for _ in range(count)]
     return [to_output(one) for one in values]
 
 
@@ -113,36 +115,64 @@ def _from_openrlhf(value: Mapping[str, Any], count: int) -> list[RewardOutput]:
     outputs = [to_output(one) for one in _as_list(value["rewards"], "'rewards'", count)]
     scores = value.get("scores")
     filters = [None] * count if scores is None else _as_list(scores, "'scores'", count)
-    logs = {str(name): logged for name, logged in (value.get("extra_logs") or {}).items()}
-    merged = []
-    for position, (output, filter_score) in enumerate(zip(outputs, filters, strict=True)):
-        shared, metrics = dict(output.metadata), dict(output.metrics)
-        for name, logged in logs.items():
-            own = logged.tolist() if hasattr(logged, "tolist") else logged
-            if isinstance(own, (list, tuple)) and len(own) == count and output.is_valid:
-                metrics.update(as_metrics({name: own[position]}))
-            else:
-                shared[name] = own
-        if filter_score is not None:
-            shared[FILTER_SCORE] = finite_score(filter_score, "'scores'")
-        merged.append(RewardOutput(output.score, metrics, metadata=shared, failure=output.failure))
-    return merged
+    logs: dict[str, Any] = {}
+    for name, logged in (value.get("extra_logs") or {}).items():
+        logs[str(name)] = logged.tolist() if hasattr(logged, "tolist") else logged
+    rows = zip(outputs, filters, strict=True)
+    return [_with_logs(output, number, logs, at, count) for at, (output, number) in enumerate(rows)]
+
+
+def _with_logs(
+    output: RewardOutput, filter_score: Any, logs: Mapping[str, Any], position: int, count: int
+) -> RewardOutput:
+    """One sample's output with its filter score and its share of `extra_logs`."""
+    metadata: dict[str, Any] = dict(output.metadata)
+    metrics: dict[str, MetricRewardOutput] = dict(output.metrics)
+    for name, logged in logs.items():
+        own = logged[position] if isinstance(logged, (list, tuple)) and len(logged) == count else logged
+        try:
+            metrics.update(as_metrics({name: own}) if own is not logged else {})
+        except InvalidOutputError:
+            own = str(own)  # a text or a NaN beside a good reward: worth showing, no reason to lose the sample
+        if name not in metrics:
+            metadata[name] = own
+    if filter_score is not None:
+        try:
+            metadata[FILTER_SCORE] = finite_score(filter_score, "'scores'")
+        except InvalidOutputError as error:
+            return RewardOutput.failed(FailureKind.INVALID_OUTPUT, str(error), metrics=metrics, metadata=metadata)
+    return RewardOutput(output.score, metrics, metadata=metadata, failure=output.failure)
 
 
 def failed_output(error: BaseException) -> RewardOutput:
     """The output of a sample whose reward raised `error`: what it was, and the author's own line that raised it."""
     kind = next((kind for known, kind in _KINDS if isinstance(error, known)), FailureKind.ERROR)
-    text = str(error) or "(no message)"
+    text = _text_of(error)
     if kind is FailureKind.ERROR:
         text = f"{type(error).__name__}: {text}{_where(error)}"
     return RewardOutput(failure=Failure(kind, text[:2000]))
 
 
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error) or "(no message)"
+    except Exception:  # noqa: BLE001 - the boundary: an author's own error class prints itself here
+        return shown(error)
+
+
+_INSTALLED = (
+    f"{Path(__file__).parent}{os.sep}",
+    *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    "<frozen ",
+)
+"""Folders whose code no reward's author wrote: this package, Python's own, what pip installed."""
+
+
 def _where(error: BaseException) -> str:
-    """File, line and function of the innermost frame that is not this package's own."""
+    """File, line and function of the author's innermost frame."""
     frames = traceback.extract_tb(error.__traceback__)
-    foreign = [frame for frame in frames if "/rayreward/" not in frame.filename] or list(frames)
-    if not foreign:
+    own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)] or list(frames)
+    if not own:
         return ""
-    frame = foreign[-1]
-    return f" ({frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} in {frame.name})"
+    frame = own[-1]
+    return f" ({Path(frame.filename).name}:{frame.lineno} in {frame.name})"

@@ -25,8 +25,9 @@ class Message(dict[str, Any]):
     """One chat message in OpenAI's shape, readable as ``message["content"]`` and as ``message.content``.
 
     It is a dict, so that templates, JSON encoders and graders written for plain dicts take it as it is, and it
-    refuses to be changed, so that one reward cannot alter what the next one sees. Keys beyond the five of the shape
-    are kept. `content` is text, None, or a list of parts (``{"type": "text", "text": …}``).
+    refuses to be changed, so that one reward cannot alter what the next one sees (parts and tool calls inside it are
+    plain values: leave them as they are). Keys beyond the five of the shape are kept. `content` is text, None, or a
+    list of parts (``{"type": "text", "text": …}``).
 
     Example:
         >>> message = Message(role="user", content="2 + 2?")
@@ -53,8 +54,15 @@ class Message(dict[str, Any]):
         if isinstance(content, str):
             return content
         if isinstance(content, list):
-            return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+            return "".join(str(part.get("text") or "") for part in content)
         return ""
+
+    @property
+    def unread_parts(self) -> tuple[str, ...]:
+        """The types of its parts that are no text (image_url, …): what a reward that reads text would overlook."""
+        content = self.get("content")
+        parts = content if isinstance(content, list) else ()
+        return tuple(str(part.get("type")) for part in parts if "text" not in part)
 
     @property
     def tool_calls(self) -> Any:
@@ -85,7 +93,7 @@ def as_messages(value: Any) -> tuple[Message, ...]:
     """Messages from what people write: dicts, `Message` values, a string, or ``{"user": …, "assistant": …}``.
 
     Raises:
-        InvalidInputError: an item is neither; the message names its position and what it is.
+        InvalidInputError: an item is neither, or its content is; the message names its position and what it is.
     """
     if isinstance(value, str):
         return (Message(role="user", content=value),)
@@ -93,19 +101,28 @@ def as_messages(value: Any) -> tuple[Message, ...]:
         raise InvalidInputError(f"messages must be a list of chat messages, found {type(value).__name__}")
     messages: list[Message] = []
     for position, item in enumerate(value):
-        if isinstance(item, Message):
-            messages.append(item)
-        elif isinstance(item, Mapping) and isinstance(item.get("role"), str):
-            messages.append(Message(item))
+        if isinstance(item, Mapping) and isinstance(item.get("role"), str):
+            messages.append(item if isinstance(item, Message) else Message(item))
         elif isinstance(item, Mapping) and item and item.keys() <= _ROLES:
             messages.extend(Message(role=role, content=content) for role, content in item.items())
         elif hasattr(item, "model_dump"):  # the openai package's own message objects
             messages.append(Message(item.model_dump(exclude_none=True)))
         else:
             raise InvalidInputError(
-                f"messages[{position}] must be an object with 'role' and 'content', found {item!r:.80}"
+                f"messages[{position}] must be an object with 'role' and 'content', found {shown(item)}"
             )
+    for position, message in enumerate(messages):
+        _check_content(message.content, position)
     return tuple(messages)
+
+
+def _check_content(content: Any, position: int) -> None:
+    """Refuse what would otherwise be read as no text at all."""
+    is_parts = isinstance(content, list) and all(isinstance(part, Mapping) for part in content)
+    if content is not None and not isinstance(content, str) and not is_parts:
+        raise InvalidInputError(
+            f"messages[{position}]: content must be text, null or a list of parts, found {shown(content)}"
+        )
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -163,16 +180,18 @@ class Sample:
             prompt_side, response = split_chat(chat)
             prompt = prompt_text(prompt_side)
         if not isinstance(response, str):
-            raise InvalidInputError(f"a sample needs messages or a response text, found response={response!r:.80}")
+            raise InvalidInputError(f"a sample needs messages or a response text, found response={shown(response)}")
         if prompt is not None and not isinstance(prompt, str):
             raise InvalidInputError(f"a sample's prompt must be text, found {type(prompt).__name__}")
         if metadata is not None and not isinstance(metadata, Mapping):
             raise InvalidInputError(f"a sample's metadata must be an object, found {type(metadata).__name__}")
+        if isinstance(steps, str):
+            raise InvalidInputError("a sample's steps must be a list of texts, found one text")
         put = object.__setattr__
         put(self, "prompt", prompt or "")
         put(self, "response", response)
         put(self, "label", label)
-        put(self, "metadata", metadata or {})
+        put(self, "metadata", dict(metadata or {}))
         put(self, "id", id)
         put(self, "group_id", group_id)
         put(self, "group_size", group_size)
@@ -203,7 +222,8 @@ class Sample:
     @property
     def size_bytes(self) -> int:
         """About how many bytes the sample's texts hold; what batches are bounded by."""
-        return len(self.prompt) + len(self.response) + 64
+        texts = (self.prompt, self.response, self.label, *self.metadata.values())
+        return sum(len(text) for text in texts if isinstance(text, str)) + 64
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_sample, (
@@ -272,6 +292,14 @@ class Failure:
         return f"{self.kind}: {self.message}" + (f" (component {self.component})" if self.component else "")
 
 
+def shown(value: Any) -> str:
+    """`value` for an error message: short, and never an error itself (a huge integer, a broken ``__repr__``)."""
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # noqa: BLE001 - the boundary: whatever a foreign __repr__ raises
+        return f"<{type(value).__name__} that cannot be shown>"
+
+
 def finite_score(value: Any, what: str = "score") -> float:
     """`value` as a finite float: numbers, booleans, numpy and torch scalars.
 
@@ -279,11 +307,16 @@ def finite_score(value: Any, what: str = "score") -> float:
         InvalidOutputError: it is text, None, NaN, infinite, or more than one number.
     """
     if isinstance(value, (str, bytes)) or not isinstance(value, SupportsFloat):
-        raise InvalidOutputError(f"{what} must be a number, found {type(value).__name__} {value!r:.80}")
+        raise InvalidOutputError(f"{what} must be a number, found {type(value).__name__} {shown(value)}")
     try:
-        number = float(value)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise InvalidOutputError(f"{what} must be one number, found {value!r:.80} ({error})") from None
+        single = value.item() if hasattr(value, "item") else value  # arrays of one number among them
+        if isinstance(single, str):
+            raise TypeError("text is no number")
+        number = float(single)
+    except Exception as error:  # noqa: BLE001 - the boundary: the author's own type converts itself here
+        raise InvalidOutputError(
+            f"{what} must be one number, found {shown(value)} ({type(error).__name__}: {error})"
+        ) from None
     if not math.isfinite(number):
         raise InvalidOutputError(f"{what} must be finite, found {number}")
     return number
@@ -386,9 +419,9 @@ class RewardOutput:
         put(self, "score", number)
         put(self, "reason", reason)
         put(self, "metrics", as_metrics(metrics))
-        put(self, "token_rewards", tuple(finite_score(one, "a token reward") for one in token_rewards))
-        put(self, "step_rewards", tuple(finite_score(one, "a step reward") for one in step_rewards))
-        put(self, "metadata", metadata or {})
+        put(self, "token_rewards", _finite_scores(token_rewards, "a token reward"))
+        put(self, "step_rewards", _finite_scores(step_rewards, "a step reward"))
+        put(self, "metadata", dict(_mapping(metadata, "metadata")))
         put(self, "failure", failure)
         put(self, "version", version)
         put(self, "timings", timings)
@@ -436,21 +469,35 @@ def as_metrics(metrics: Mapping[str, Any] | None) -> Mapping[str, MetricRewardOu
     Raises:
         InvalidOutputError: a component is neither; its name is in the message.
     """
-    if not metrics:
-        return {}
     return {
         str(name): value
         if isinstance(value, MetricRewardOutput)
-        else MetricRewardOutput(finite_score(value, f"component {name!r}"))
-        for name, value in metrics.items()
+        else MetricRewardOutput(finite_score(value, f"component {shown(name)}"))
+        for name, value in _mapping(metrics, "components").items()
     }
+
+
+def _mapping(value: Mapping[str, Any] | None, what: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidOutputError(f"{what} must be a dict by name, found {type(value).__name__} {shown(value)}")
+    return value
+
+
+def _finite_scores(values: Iterable[Any] | None, what: str) -> tuple[float, ...]:
+    if values is None:
+        return ()
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidOutputError(f"{what}s must be a list of numbers, found {type(values).__name__} {shown(values)}")
+    return tuple(finite_score(one, what) for one in values)
 
 
 def _score_or_failure(score: Any, failure: Failure | None) -> tuple[float | None, Failure | None]:
     """Exactly one of the two: a score given is checked, nothing given is an abstention."""
     if score is not None:
         if failure is not None:
-            raise InvalidOutputError(f"an output has a score or a failure, found both: {score!r:.80} and {failure}")
+            raise InvalidOutputError(f"an output has a score or a failure, found both: {shown(score)} and {failure}")
         return finite_score(score), None
     return None, failure or Failure(FailureKind.ABSTAINED, "the reward gave no score")
 

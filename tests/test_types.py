@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import copy
+import json
+import math
+import pickle
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rayreward.errors import InvalidInputError, InvalidOutputError
+from rayreward.types import (
+    Failure,
+    FailureKind,
+    Message,
+    MetricRewardOutput,
+    RewardInfo,
+    RewardOutput,
+    Sample,
+    Timings,
+    Trajectory,
+    as_messages,
+    finite_score,
+    split_chat,
+)
+
+CHAT = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "2 + 2?"},
+    {"role": "assistant", "content": "4"},
+]
+
+
+class TestMessage:
+    def test_reads_as_a_dict_and_by_attribute(self) -> None:
+        message = Message(role="tool", content="9 C", name="weather", tool_call_id="call_1", refusal=None)
+        assert (message.role, message["content"], message.name, message.tool_call_id) == (
+            "tool",
+            "9 C",
+            "weather",
+            "call_1",
+        )
+        assert json.loads(json.dumps(message)) == dict(message)
+
+    def test_keeps_keys_beyond_the_shape(self) -> None:
+        assert Message(role="user", content="hi", weight=0)["weight"] == 0
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda message: message.__setitem__("content", "x"),
+            lambda message: message.__delitem__("content"),
+            lambda message: message.update(content="x"),
+            lambda message: message.setdefault("name", "x"),
+            lambda message: message.pop("content"),
+            lambda message: message.popitem(),
+            lambda message: message.clear(),
+            lambda message: message.__ior__({"content": "x"}),
+        ],
+    )
+    def test_refuses_every_change(self, change: Any) -> None:
+        message = Message(role="user", content="hi")
+        with pytest.raises(TypeError, match="frozen"):
+            change(message)
+        assert message == {"role": "user", "content": "hi"}
+
+    def test_survives_pickling_and_copying(self) -> None:
+        message = Message(role="assistant", content=[{"type": "text", "text": "hi"}])
+        for twin in (pickle.loads(pickle.dumps(message)), copy.copy(message), copy.deepcopy(message)):
+            assert twin == message
+            assert type(twin) is Message
+
+    def test_parts_of_text_are_joined_and_others_are_named(self) -> None:
+        parts = [
+            {"type": "text", "text": "a"},
+            {"type": "image_url", "image_url": {"url": "…"}},
+            {"type": "text", "text": "b"},
+        ]
+        message = Message(role="user", content=parts)
+        assert message.text == "ab"
+        assert message.unread_parts == ("image_url",)
+
+    def test_a_call_without_content_has_no_text(self) -> None:
+        message = Message(role="assistant", content=None, tool_calls=[{"id": "call_1"}])
+        assert message.text == ""
+        assert message.tool_calls == [{"id": "call_1"}]
+
+
+class TestAsMessages:
+    def test_takes_dicts_messages_strings_and_the_seed_shape(self) -> None:
+        assert as_messages("hi") == (Message(role="user", content="hi"),)
+        assert as_messages([{"user": "q", "assistant": "a"}]) == as_messages(
+            [{"role": "user", "content": "q"}, Message(role="assistant", content="a")]
+        )
+
+    def test_takes_objects_of_the_openai_package(self) -> None:
+        class Completion:
+            def model_dump(self, *, exclude_none: bool) -> dict[str, str]:
+                return {"role": "assistant", "content": "4"}
+
+        assert as_messages([Completion()])[0].content == "4"
+
+    @pytest.mark.parametrize(
+        ("value", "found"),
+        [
+            ({"role": "user"}, "list of chat messages, found dict"),
+            (7, "found int"),
+            (b"bytes", r"messages\[0\]"),
+            (["text"], r"messages\[0\].*'text'"),
+            ([{"content": "no role"}], r"messages\[0\]"),
+            ([Message(content="no role")], r"messages\[0\]"),
+            ([{"role": "user", "content": "q"}, None], r"messages\[1\]"),
+            ([{"role": "assistant", "content": 42}], r"messages\[0\]: content .* found 42"),
+            ([{"role": "assistant", "content": ["4"]}], r"messages\[0\]: content"),
+            ([{"user": 5}], r"messages\[0\]: content"),
+        ],
+    )
+    def test_says_what_is_wrong_and_where(self, value: Any, found: str) -> None:
+        with pytest.raises(InvalidInputError, match=found):
+            as_messages(value)
+
+    def test_of_an_empty_list_is_empty(self) -> None:
+        assert as_messages([]) == ()
+        assert split_chat(()) == ((), "")
+
+
+class TestSample:
+    def test_derives_prompt_and_response_from_messages(self) -> None:
+        sample = Sample(CHAT)
+        assert sample.prompt == "system: Be brief.\nuser: 2 + 2?"
+        assert sample.response == "4"
+        assert sample.original_messages == as_messages(CHAT[:2])
+        assert sample.messages == as_messages(CHAT)
+
+    def test_derives_messages_from_prompt_and_response(self) -> None:
+        sample = Sample(prompt="2 + 2?", response="4")
+        assert [message.role for message in sample.messages] == ["user", "assistant"]
+        assert Sample(response="4").original_messages == ()
+
+    def test_a_conversation_that_no_assistant_ends_has_an_empty_response(self) -> None:
+        assert Sample(CHAT[:2]).response == ""
+
+    def test_its_text_is_the_trainers_own_where_there_is_one(self) -> None:
+        assert Sample(prompt="a", response="b").text == "ab"
+        assert Sample(prompt="a", response="b", metadata={"query": "<s>ab</s>"}).text == "<s>ab</s>"
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {},
+            {"prompt": "only"},
+            {"messages": CHAT, "response": "4"},
+            {"messages": CHAT, "prompt": "2 + 2?"},
+            {"response": 4},
+            {"response": "4", "prompt": 5},
+            {"response": "4", "metadata": ["a"]},
+            {"response": "4", "steps": "one text"},
+        ],
+    )
+    def test_refuses_what_makes_no_sample(self, fields: dict[str, Any]) -> None:
+        with pytest.raises(InvalidInputError):
+            Sample(**fields)
+
+    @pytest.mark.parametrize(
+        "sample",
+        [
+            Sample(CHAT, label=4, metadata={"a": [1]}, id="x", group_id="g", group_size=2),
+            Sample(prompt="p", response="r", steps=["a", "b"], token_ids=[1, 2]),
+            Sample(response="\ud800\x00"),
+        ],
+    )
+    def test_survives_pickling_and_equals_its_twin(self, sample: Sample) -> None:
+        twin = pickle.loads(pickle.dumps(sample))
+        assert twin == sample
+        assert twin.messages == sample.messages
+        assert copy.deepcopy(sample) == sample
+
+    def test_does_not_change_with_the_dict_that_it_was_made_of(self) -> None:
+        columns = {"source": "gsm8k"}
+        sample = Sample(response="4", metadata=columns)
+        columns["source"] = "other"
+        assert sample.metadata == {"source": "gsm8k"}
+
+    def test_is_frozen(self) -> None:
+        with pytest.raises(AttributeError):
+            Sample(response="4").response = "5"  # type: ignore[misc]
+
+    def test_counts_the_texts_of_its_columns_as_size(self) -> None:
+        small, large = Sample(response="a"), Sample(response="a", metadata={"tests": "x" * 5000}, label="y" * 100)
+        assert large.size_bytes - small.size_bytes == 5100
+
+    def test_is_a_trajectory(self) -> None:
+        assert Trajectory is Sample
+
+
+class TestScores:
+    @pytest.mark.parametrize(
+        ("value", "score"),
+        [
+            (1, 1.0),
+            (True, 1.0),
+            (-2.5, -2.5),
+            (Fraction(1, 4), 0.25),
+            (Decimal("0.5"), 0.5),
+            (np.float32(0.5), 0.5),
+            (np.int64(3), 3.0),
+            (np.array(0.5), 0.5),
+            (np.array([0.5]), 0.5),
+            (torch.tensor(0.5), 0.5),
+            (torch.tensor([0.5], dtype=torch.bfloat16), 0.5),
+            (torch.tensor(True), 1.0),
+            (torch.tensor(0.5, requires_grad=True), 0.5),
+        ],
+    )
+    def test_numbers_of_all_kinds_are_scores(self, value: Any, score: float) -> None:
+        assert finite_score(value) == score
+        assert type(finite_score(value)) is float
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "0.5", b"1", None, [1.0], {}, object(), 1j,
+            math.nan, math.inf, -math.inf, 10**400, pytest.param(10**5000, id="huge"), Decimal("NaN"), Decimal("sNaN"),
+            np.array([1.0, 2.0]), np.array("0.5"), np.float64("nan"), np.str_("1"),
+            torch.tensor([1.0, 2.0]), torch.tensor(math.nan), torch.tensor(1j), torch.empty(1, device="meta"),
+        ],
+    )  # fmt: skip
+    def test_anything_else_is_refused(self, value: Any) -> None:
+        with pytest.raises(InvalidOutputError):
+            finite_score(value)
+
+    def test_an_object_that_breaks_while_it_is_read_is_refused_too(self) -> None:
+        class Hostile:
+            def __float__(self) -> float:
+                raise KeyError("no")
+
+            def __repr__(self) -> str:
+                raise RuntimeError("no")
+
+        with pytest.raises(InvalidOutputError, match=r"Hostile that cannot be shown.*KeyError"):
+            finite_score(Hostile())
+
+
+class TestRewardOutput:
+    def test_unpacks_as_score_and_components(self) -> None:
+        score, components = RewardOutput(0.5, {"format": 1, "tone": MetricRewardOutput(0.0, "rude", weight=0.2)})
+        assert score == 0.5
+        assert components["format"].score == 1.0
+        assert (components["tone"].reason, components["tone"].weight) == ("rude", 0.2)
+
+    def test_reward_is_another_name_for_score(self) -> None:
+        assert RewardOutput(reward=0.5).score == RewardOutput(score=0.5).reward == 0.5
+        with pytest.raises(InvalidOutputError, match="not both"):
+            RewardOutput(0.5, reward=0.5)
+
+    def test_without_a_score_it_has_abstained(self) -> None:
+        output = RewardOutput()
+        assert output.score is None
+        assert output.failure is not None
+        assert output.failure.kind is FailureKind.ABSTAINED
+        assert not output.is_valid
+
+    def test_has_a_score_or_a_failure_and_never_both(self) -> None:
+        failure = Failure(FailureKind.ERROR, "broke")
+        with pytest.raises(InvalidOutputError, match="both"):
+            RewardOutput(0.0, failure=failure)
+        assert RewardOutput(failure=failure).score is None
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"score": math.nan},
+            {"score": "high"},
+            {"score": 1.0, "metrics": {"a": math.nan}},
+            {"score": 1.0, "metrics": {"a": None}},
+            {"score": 1.0, "metrics": [1.0]},
+            {"score": 1.0, "metadata": "x"},
+            {"score": 1.0, "token_rewards": [0.1, math.inf]},
+            {"score": 1.0, "token_rewards": 3},
+            {"score": 1.0, "step_rewards": "no"},
+        ],
+    )
+    def test_refuses_what_is_no_finite_number(self, fields: dict[str, Any]) -> None:
+        with pytest.raises(InvalidOutputError):
+            RewardOutput(**fields)
+
+    def test_a_component_without_a_score_is_a_failure_too(self) -> None:
+        missing = MetricRewardOutput(None, failure=Failure(FailureKind.TIMEOUT, "slow"))
+        assert RewardOutput(1.0, {"judge": missing}).metrics["judge"].failure is not None
+        assert MetricRewardOutput().failure is not None
+        with pytest.raises(InvalidOutputError):
+            MetricRewardOutput(1.0, weight=math.nan)
+
+    def test_takes_tensors_as_token_rewards(self) -> None:
+        assert RewardOutput(1.0, token_rewards=torch.tensor([0.5, 1.0])).token_rewards == (0.5, 1.0)
+
+    def test_is_stamped_without_losing_anything(self) -> None:
+        output = RewardOutput(0.5, {"a": 1.0}, reason="r", token_rewards=[1], step_rewards=[2], metadata={"k": 1})
+        stamped = output.stamped(version="abc", timings=Timings(queued_s=1.0))
+        assert (stamped.version, stamped.timings) == ("abc", Timings(queued_s=1.0))
+        assert stamped.stamped() == stamped
+        assert output.stamped(version=None) == output
+
+    def test_survives_pickling(self) -> None:
+        for output in (
+            RewardOutput(0.5, {"a": MetricRewardOutput(1.0, "r", 2.0)}, timings=Timings(1, 2, 3, 4), version="v"),
+            RewardOutput.failed(FailureKind.CRASHED, "gone", component="judge", metadata={"k": 1}),
+        ):
+            assert pickle.loads(pickle.dumps(output)) == output
+
+
+class TestFailure:
+    def test_kinds_are_a_closed_list(self) -> None:
+        assert Failure("timeout", "slow").kind is FailureKind.TIMEOUT  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="sad"):
+            Failure("sad", "…")  # type: ignore[arg-type]
+
+    def test_reads_as_a_line(self) -> None:
+        assert str(Failure(FailureKind.TIMEOUT, "slow", "judge")) == "timeout: slow (component judge)"
+
+
+@pytest.mark.parametrize("value", [Failure(FailureKind.ERROR, "x"), RewardInfo("r", "ready", "v"), Timings(1.0)])
+def test_what_travels_survives_pickling(value: Any) -> None:
+    assert pickle.loads(pickle.dumps(value)) == value
