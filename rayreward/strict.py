@@ -53,10 +53,10 @@ def _keys_at(model: type[pydantic.BaseModel], path: list[Any]) -> list[str]:
     """The keys that the model nested at `path` accepts."""
     current: Any = model
     for part in path:
-        if isinstance(part, int):
-            continue  # an index: the list's item model was already found under the list's key
-        field = getattr(current, "model_fields", {}).get(part)
-        nested = _nested_model(field.annotation) if field is not None else None
+        field = current.model_fields.get(part)
+        if field is None:
+            continue  # an index or a name: the model of a collection's items was already found under its key
+        nested = _nested_model(field.annotation)
         if nested is None:
             return []
         current = nested
