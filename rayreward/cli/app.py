@@ -1,0 +1,113 @@
+"""The command tree.
+
+What arrives: the words of the command line. What leaves: a call of the command's own module, which is imported only
+then: ``rayreward --help`` loads neither ray nor torch nor httpx.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from rayreward.cli.output import errors_rendered
+
+
+class Commands(TyperGroup):
+    """The root of the tree: the boundary at which errors become messages and exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        with errors_rendered():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    name="rayreward",
+    cls=Commands,
+    help="The reward plane for RL post-training: try, serve and score rewards, and train with them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a traceback with local values would print tokens
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No notes and no progress on stderr; errors still.")]
+
+
+@app.command()
+def score(
+    data: Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="Samples, one JSON object a line.")],
+    reward: Annotated[
+        str, typer.Option(metavar="NAME_OR_PATH", help="A built-in, file.py::name, file.py, pkg.mod:name.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="OUT.jsonl", help="Outputs, one a line, in order.")],
+    arg: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="For the reward; JSON, or text. Repeatable.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="A service's root: score there, by its reward of that name.")
+    ] = None,
+    token_env: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Variable with the bearer token; RAYREWARD_TOKEN by default.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds: a sample's here, a request's at a service.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Samples a call.")] = 64,
+    processes: Annotated[int, typer.Option(min=1, max=256, help="Worker processes of a local reward.")] = 1,
+    prompt_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Where the prompt is.")] = None,
+    response_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Where the response is.")] = None,
+    messages_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Where the chat is, instead.")] = None,
+    label_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Where the ground truth is.")] = None,
+    fail_on_failure: Annotated[bool, typer.Option("--fail-on-failure", help="Exit 1 if a sample failed.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a file of samples, here or by a service.
+
+    Run it again with the same --out and it goes on where it stopped. A sample that fails, or a line that is malformed,
+    becomes an output without a score that says why; it never stops the others.
+
+    Columns are told from the first row: messages; or prompt|question|problem|… with response|completion|solution|
+    answer|…; or OpenRLHF's query. The label is label|ground_truth|answer|…
+    """
+    from rayreward.cli.score import ScoreOptions, run_score
+    from rayreward.scoring import Columns
+
+    options = ScoreOptions(
+        data=data,
+        reward=reward,
+        out=out,
+        arguments=tuple(arg or ()),
+        endpoint=endpoint,
+        token_env=token_env,
+        timeout_s=timeout,
+        batch_samples=batch,
+        process_count=processes,
+        columns=Columns(prompt=prompt_key, response=response_key, messages=messages_key, label=label_key),
+        is_json=json,
+        is_quiet=quiet,
+        fails_on_failure=fail_on_failure,
+    )
+    raise typer.Exit(run_score(options))
+
+
+@app.command(name="serve")
+def serve_command(
+    target: Annotated[
+        str, typer.Argument(help="rewards.yaml, rewards.py, rewards.py::name, pkg.mod:name, a built-in.")
+    ],
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen.")] = 8000,
+    name: Annotated[str, typer.Option(help="Of the Ray Serve application.")] = "rewards",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check that everything loads, and stop.")] = False,
+) -> None:
+    """Serve rewards over HTTP until Ctrl-C.
+
+    On the cluster of RAY_ADDRESS where that is set, else on one inside this process.
+    """
+    from rayreward.cli.serve import serve
+
+    serve(target, host=host, port=port, name=name, dry_run=dry_run)
