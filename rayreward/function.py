@@ -20,7 +20,7 @@ from rayreward.loading import load_object
 from rayreward.outcome import failed_output, to_output, to_outputs
 from rayreward.signature import Mode, Signature, read_signature
 from rayreward.types import RewardOutput, Sample, Trajectory, as_messages
-from rayreward.versioning import code_of, content_version
+from rayreward.versioning import content_version
 
 if TYPE_CHECKING:
     from rayreward.client import RewardClient
@@ -149,11 +149,11 @@ class RewardFunction:
         if self._version is not None:
             return self._version
         if self._function is not None:
-            return content_version(code_of(self._function), self._function.__qualname__, self.arguments)
+            return content_version(self._function, self.arguments)
         settings = {
             key: value for key, value in vars(self).items() if not key.startswith("_") and key not in _NOT_CONTENT
         }
-        return content_version(code_of(type(self)), type(self).__qualname__, settings)
+        return content_version(type(self), settings)
 
     def __getstate__(self) -> dict[str, Any]:
         # The process that unpickles code sent by value lacks its module, and would hash something else.

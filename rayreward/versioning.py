@@ -1,29 +1,40 @@
 """A reward's version: a content hash of its code, configuration and weights.
 
 What arrives: functions, classes, configured values. What leaves: twelve hexadecimal digits, the same on every
-machine that holds the same content. Never a time, a path or a memory address.
+machine and in every process that holds the same content, and others when a setting, a default, a closed-over value
+or a line of the module changes. Never a time or a memory address. Attributes whose names begin with ``_`` are no
+content: credentials, connections and caches belong there.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import enum
+import functools
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
 
 _DIGITS = 12
 """48 bits: two of a million versions meet with a chance of 0.2 %; more digits only make logs wider."""
 
+_NOT_THE_AUTHORS = ("builtins", "abc", "typing", "rayreward.")
+"""Modules of base classes that say nothing of what a reward answers."""
+
 
 def content_version(*parts: Any) -> str:
-    """The hash of `parts`, in order."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(_as_bytes(part))
-        digest.update(b"\x00")
-    return digest.hexdigest()[:_DIGITS]
+    """The hash of `parts`, in order.
+
+    Example:
+        >>> content_version({"a": 1, "b": {2, 3}}) == content_version({"b": {3, 2}, "a": 1})
+        True
+    """
+    return hashlib.sha256(_ordered(describe(list(parts)))).hexdigest()[:_DIGITS]
 
 
 def code_of(code: Callable[..., Any] | type) -> str:
@@ -32,37 +43,87 @@ def code_of(code: Callable[..., Any] | type) -> str:
     Where there is no file (a notebook, an interactive shell) the object's own source, else its bytecode.
     """
     code = inspect.unwrap(code) if not isinstance(code, type) else code
-    module = inspect.getmodule(code)
-    path = getattr(module, "__file__", None)
-    if path and getattr(module, "__name__", "") != "__main__":
-        try:
+    compiled: CodeType | None = getattr(code, "__code__", None)
+    path = getattr(inspect.getmodule(code), "__file__", None)
+    if getattr(code, "__module__", None) == "__main__":  # elsewhere than where it was typed, __main__ is another file
+        path = compiled.co_filename if compiled is not None else None
+    try:
+        if path:
             return Path(path).read_text(encoding="utf-8")
-        except OSError:
-            pass  # a zip import or a removed file: the next best description follows
+    except (OSError, ValueError):
+        pass  # a zip import, a compiled or a removed file: the next best description follows
     try:
         return inspect.getsource(code)
     except (OSError, TypeError):
-        compiled = getattr(code, "__code__", None)
-        return repr((compiled.co_code, compiled.co_consts)) if compiled else repr(code)
+        return _ordered(describe(compiled)).decode() if compiled else f"{code.__module__}.{code.__qualname__}"
 
 
-def _as_bytes(part: Any) -> bytes:
-    if isinstance(part, bytes):
-        return part
-    if isinstance(part, str):
-        return part.encode("utf-8", "surrogatepass")
-    return json.dumps(part, sort_keys=True, default=_describe).encode()
-
-
-def _describe(value: Any) -> Any:
-    """A stable stand-in for what JSON cannot hold."""
-    version = getattr(value, "version", None)
-    if isinstance(version, str):
-        return version
-    if callable(value):
-        return code_of(value)
+def describe(value: Any, inside: tuple[int, ...] = ()) -> Any:
+    """`value` as nested lists of what JSON can hold: equal for equal content, whatever the process."""
+    if value is None or (isinstance(value, (bool, float, str)) and not isinstance(value, enum.Enum)):
+        return value
+    if id(value) in inside:
+        return "(itself)"
+    inside = (*inside, id(value))
     if isinstance(value, Mapping):
-        return dict(value)
+        return ["dict", sorted(([describe(k, inside), describe(v, inside)] for k, v in value.items()), key=_ordered)]
+    if isinstance(value, (list, tuple)):
+        return [describe(one, inside) for one in value]
     if isinstance(value, (set, frozenset)):
-        return sorted(map(str, value))
+        return ["set", sorted((describe(one, inside) for one in value), key=_ordered)]
+    return [_type_name(value), _describe_object(value, inside)]
+
+
+def _describe_object(value: Any, inside: tuple[int, ...]) -> Any:
+    if isinstance(getattr(type(value), "version", None), property):  # a reward inside another
+        return value.version
+    if isinstance(value, (FunctionType, BuiltinFunctionType, MethodType, functools.partial, type, CodeType)):
+        return describe(_parts_of_code(value), inside)
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, int):
+        return hex(value)  # of any size: decimal digits of huge ones are refused by Python
+    if isinstance(value, re.Pattern):
+        return [str(value.pattern), value.flags]  # its repr is cut
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex()
+    if hasattr(value, "tolist"):  # arrays and tensors
+        return describe(value.tolist(), inside)
+    if dataclasses.is_dataclass(value):
+        return describe({field.name: getattr(value, field.name) for field in dataclasses.fields(value)}, inside)
+    shown = repr(value)  # says all of a path, a date, a fraction, …
+    settings = {name: one for name, one in getattr(value, "__dict__", {}).items() if name[:1] != "_"}
+    return ["" if " at 0x" in shown else shown, describe(settings, inside)]
+
+
+def _parts_of_code(value: Any) -> list[Any]:
+    """What the behaviour of something callable depends on."""
+    if isinstance(value, functools.partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
+    if isinstance(value, BuiltinFunctionType):
+        return [value.__qualname__, None if inspect.ismodule(value.__self__) else value.__self__]
+    if isinstance(value, CodeType):
+        return [value.co_code, value.co_consts, value.co_names]
+    if isinstance(value, type):
+        own = [base for base in value.__mro__ if base is value or not base.__module__.startswith(_NOT_THE_AUTHORS)]
+        return [value.__qualname__, *(code_of(base) for base in own)]
+    function = inspect.unwrap(value)
+    cells = [_content(cell) for cell in function.__closure__ or ()]
+    return [code_of(function), function.__qualname__, function.__defaults__, function.__kwdefaults__, cells]
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None  # a name that is not bound yet
+
+
+def _ordered(described: Any) -> bytes:
+    return json.dumps(described).encode()
+
+
+def _type_name(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
