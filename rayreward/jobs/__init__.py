@@ -1,0 +1,1 @@
+"""Trainings that call the reward plane."""

@@ -1,0 +1,193 @@
+"""Trainings as Ray jobs: submit, follow, ask, stop.
+
+What arrives: a `RenderedJob` and the address of a cluster's dashboard. What leaves: a job id, its log line by line, and
+a `JobState` whose exit code is the driver's own. What it promises: a dashboard that cannot be reached is a
+`ServiceUnavailableError`, anything else that Ray refuses is a `JobError`; Ray is imported with the first call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from rayreward.errors import JobError, ServiceUnavailableError
+from rayreward.jobs.render import RenderedJob
+
+ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
+"""Ray's job states that do not change any more."""
+
+POLL_INTERVAL_S = 0.5
+"""Between two questions for a job's state; Ray itself updates it about once a second."""
+
+ANSI_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+LINE_ENDS = re.compile(r"\r\n|\n|\r")
+"""A bare carriage return ends a line too: progress bars redraw themselves with it."""
+
+Result = TypeVar("Result")
+
+
+class JobClient(Protocol):
+    """The part of Ray's ``JobSubmissionClient`` that is used here."""
+
+    def submit_job(self, **options: Any) -> str:
+        """Start a job."""
+
+    def get_job_info(self, job_id: str) -> Any:
+        """What is known of a job."""
+
+    def get_job_logs(self, job_id: str) -> str:
+        """All that a job has written."""
+
+    def stop_job(self, job_id: str) -> bool:
+        """Ask a job to end."""
+
+    def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        """All that a job has written, and then what it writes, in pieces."""
+
+
+@dataclass(frozen=True)
+class JobState:
+    """How a job is doing.
+
+    Attributes:
+        job_id: Ray's submission id.
+        status: ``PENDING``, ``RUNNING``, ``STOPPED``, ``SUCCEEDED`` or ``FAILED``.
+        message: Ray's explanation.
+        driver_exit_code: what the training's own process returned; None while it runs, or when it never started.
+        run_id: the run that its rewards were asked for; None for a job that this package did not submit.
+    """
+
+    job_id: str
+    status: str
+    message: str
+    driver_exit_code: int | None
+    run_id: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the state is final."""
+        return self.status in ENDED
+
+    @property
+    def exit_code(self) -> int:
+        """What a command line that waited for this job returns: the driver's code, and never 0 for a lost job."""
+        if self.status == "SUCCEEDED":
+            return 0
+        # A signal is a negative code, which no process can return: 128 + n is the shells' way to say it.
+        code = self.driver_exit_code or 1
+        return 128 - code if code < 0 else code
+
+
+class RayJobs:
+    """The jobs of one cluster.
+
+    Args:
+        dashboard_url: the dashboard, as in ``http://127.0.0.1:8265``.
+        connect: builds the client that talks to it; Ray's own by default.
+    """
+
+    def __init__(self, dashboard_url: str, *, connect: Callable[[str], JobClient] | None = None) -> None:
+        self.dashboard_url = dashboard_url.rstrip("/")
+        self._connect = connect or _connect_to_ray
+        self._connected: JobClient | None = None
+
+    def submit(self, job: RenderedJob, *, job_id: str | None = None) -> str:
+        """Start `job`; returns its id at once, long before the first step."""
+        options: dict[str, Any] = {
+            "entrypoint": job.entrypoint,
+            "runtime_env": {"env_vars": dict(job.env_vars)},
+            "metadata": job.metadata,
+        }
+        if job_id is not None:
+            options["submission_id"] = job_id
+        return self._ask(f"submitting {job.name!r}", lambda client: client.submit_job(**options))
+
+    def status(self, job_id: str) -> JobState:
+        """How the job is doing."""
+        info = self._ask(f"the state of job {job_id!r}", lambda client: client.get_job_info(job_id))
+        return JobState(
+            job_id=job_id,
+            status=str(getattr(info.status, "value", info.status)),
+            message=info.message or "",
+            driver_exit_code=info.driver_exit_code,
+            run_id=(info.metadata or {}).get("run_id"),
+        )
+
+    def logs(self, job_id: str) -> str:
+        """All that the job has written so far."""
+        return self._ask(f"the log of job {job_id!r}", lambda client: client.get_job_logs(job_id))
+
+    def stop(self, job_id: str) -> bool:
+        """Ask the job to end; False when it already had. `wait` says when it is gone."""
+        return self._ask(f"stopping job {job_id!r}", lambda client: client.stop_job(job_id))
+
+    async def follow(self, job_id: str) -> AsyncIterator[str]:
+        """The job's log, line by line and without colours, until the job ends.
+
+        A connection that breaks while the job runs is taken up again where it broke.
+        """
+        lines_seen = 0
+        while True:
+            try:
+                async for line in self._read_from_line(job_id, lines_seen):
+                    lines_seen += 1
+                    yield line
+            except (RuntimeError, OSError) as error:
+                if (await asyncio.to_thread(self.status, job_id)).has_ended:
+                    raise JobError(f"the end of the log of job {job_id!r} is lost: {error}") from error
+            if (await asyncio.to_thread(self.status, job_id)).has_ended:
+                return
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+    async def wait(self, job_id: str) -> JobState:
+        """The job's final state, once it has ended."""
+        while True:
+            state = await asyncio.to_thread(self.status, job_id)
+            if state.has_ended:
+                return state
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+    async def _read_from_line(self, job_id: str, start: int) -> AsyncIterator[str]:
+        client = await asyncio.to_thread(self._ask, f"the log of job {job_id!r}", lambda client: client)
+        position = 0
+        async for line in split_lines(client.tail_job_logs(job_id)):
+            position += 1
+            if position > start:
+                yield line
+
+    def _ask(self, what: str, question: Callable[[JobClient], Result]) -> Result:
+        try:
+            if self._connected is None:
+                self._connected = self._connect(self.dashboard_url)
+            return question(self._connected)
+        except OSError as error:  # builtin ConnectionError and everything that requests raises
+            raise ServiceUnavailableError(
+                f"{what}: no Ray dashboard answers at {self.dashboard_url} ({error}); start a cluster with "
+                "ray start --head --include-dashboard=true, or give the right address"
+            ) from error
+        except RuntimeError as error:
+            raise JobError(f"{what}: Ray at {self.dashboard_url} refused: {error}") from error
+
+
+async def split_lines(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Whole lines out of pieces that end anywhere; empty lines and colour codes are dropped."""
+    rest = ""
+    async for piece in pieces:
+        *lines, rest = LINE_ENDS.split(rest + piece)
+        for line in lines:
+            if cleaned := ANSI_CODES.sub("", line).rstrip():
+                yield cleaned
+    if cleaned := ANSI_CODES.sub("", rest).rstrip():
+        yield cleaned
+
+
+def _connect_to_ray(dashboard_url: str) -> JobClient:
+    try:
+        from ray.job_submission import JobSubmissionClient
+    except ImportError as error:
+        raise JobError(f"Ray's job client cannot be imported: {error}; pip install 'ray[default]'") from error
+    client: JobClient = JobSubmissionClient(dashboard_url)
+    return client
