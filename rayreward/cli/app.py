@@ -111,3 +111,17 @@ def serve_command(
     from rayreward.cli.serve import serve
 
     serve(target, host=host, port=port, name=name, dry_run=dry_run)
+
+
+@app.command()
+def doctor(
+    endpoint: Annotated[str | None, typer.Option(metavar="URL", help="A service's root: ask it too.")] = None,
+    json: Json = False,
+) -> None:
+    """Say what is missing or in conflict on this machine, and how to mend it.
+
+    Exits 1 if something will not work.
+    """
+    from rayreward.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(endpoint=endpoint, is_json=json))
