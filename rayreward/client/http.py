@@ -70,9 +70,14 @@ class HttpClient(RewardClient):
 
     async def arewards(self) -> list[RewardInfo]:
         """What the service lists."""
-        answer = await self._request("GET", f"{self._url}/v1/rewards", None, time.monotonic() + self._timeout_s)
-        listed = answer.json().get("rewards", [])
-        return [msgspec.convert(one, RewardInfo) for one in listed]
+        url = f"{self._url}/v1/rewards"
+        answer = await self._request("GET", url, None, time.monotonic() + self._timeout_s)
+        try:
+            return msgspec.convert(answer.json()["rewards"], list[RewardInfo])
+        except (ValueError, KeyError, TypeError):  # another server answered
+            raise InvalidOutputError(
+                f"{url} lists no rewards, found {answer.text[:80]!r}; is that the root of a reward service?"
+            ) from None
 
     async def _send(
         self, reward: str | None, samples: Sequence[Sample], *, timeout_s: float | None, run: str | None
