@@ -138,6 +138,12 @@ class HttpClient(RewardClient):
         if pool is not None:
             await pool.aclose()
 
+    def __del__(self) -> None:
+        """Close what nobody closed: a remote reward lives as long as its holder, who has no reason to close it."""
+        for loop, pool in list(getattr(self, "_pools", {}).items()):
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(pool.aclose(), loop)
+
 
 def _error_of(answer: httpx.Response) -> RayRewardError:
     """The error that an answer's status and body tell of."""

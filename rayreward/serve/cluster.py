@@ -107,15 +107,10 @@ class EmbeddedCluster:
         """End everything; a second Ctrl-C meanwhile must not leave half of it behind."""
         import psutil
         import ray
-        from ray import serve
 
         with _without_interrupts():
             started = psutil.Process().children(recursive=True)
-            if ray.is_initialized():
-                with contextlib.suppress(Exception):  # a cluster that broke cannot shut Serve down; ending it can
-                    serve.shutdown()
-                started = [*started, *psutil.Process().children(recursive=True)]
-                ray.shutdown()
+            ray.shutdown()
             _, alive = psutil.wait_procs(started, timeout=_END_LIMIT_S)
             for process in alive:
                 with contextlib.suppress(psutil.NoSuchProcess):

@@ -104,17 +104,13 @@ def test_a_ray_task_scores_through_the_handle(service: str) -> None:
     assert ray.get(score.remote()) == [7.0]
 
 
-def test_a_killed_replica_costs_no_sample(client: HttpClient) -> None:
+async def test_a_killed_replica_costs_no_sample(service: str) -> None:
     pids = _replica_pids("slow")
-    samples = [{"response": str(number)} for number in range(40)]
-
-    async def score_while_one_dies():
-        scoring = [asyncio.ensure_future(client.ascore([sample], reward="slow")) for sample in samples]
+    async with HttpClient(service) as client:
+        scoring = [asyncio.ensure_future(client.ascore([{"response": str(n)}], reward="slow")) for n in range(40)]
         await asyncio.wait(scoring, return_when=asyncio.FIRST_COMPLETED)
         os.kill(pids[0], signal.SIGKILL)
-        return await asyncio.gather(*scoring)
-
-    outputs = asyncio.run(score_while_one_dies())
+        outputs = await asyncio.gather(*scoring)
     assert [output.score for [output] in outputs] == [float(number) for number in range(40)]
 
 
