@@ -13,9 +13,9 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
-from rayreward.errors import ConfigError, InvalidInputError, did_you_mean
+from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError, did_you_mean
 from rayreward.loading import load_object
 from rayreward.outcome import failed_output, to_output, to_outputs
 from rayreward.signature import Mode, Signature, read_signature
@@ -55,7 +55,8 @@ class RewardFunction:
         arguments: further keyword arguments are handed to the function at every call.
 
     Raises:
-        ConfigError: none or several of func, func_path and a remote name or endpoint were given.
+        ConfigError: none or several of func, func_path and a remote name or endpoint were given, or a setting or an
+            argument that means nothing there.
 
     Example:
         >>> reward = RewardFunction(func=lambda response, label: float(response == label))
@@ -87,6 +88,7 @@ class RewardFunction:
         token: str | None = None,
         **arguments: Any,
     ) -> None:
+        _check_settings("RewardFunction", {"isolation": isolation, "timeout_s": timeout_s})
         if type(self) is not RewardFunction and func is None and func_path is None:
             self._take_settings(name, isolation, timeout_s, arguments)
             return
@@ -102,6 +104,10 @@ class RewardFunction:
         if timeout_s is not None:
             self.timeout_s = timeout_s
         if is_remote:
+            if arguments:
+                raise ConfigError(
+                    f"a remote reward takes no argument {sorted(arguments)[0]!r}: configure it where it is served"
+                )
             self._connect(name, endpoint, token)
             return
         target: Any = load_object(func_path) if func_path is not None else func
@@ -162,27 +168,32 @@ class RewardFunction:
     @property
     def scores_one_by_one(self) -> bool:
         """Whether samples are scored by calls of their own, so that a hang or a crash has one culprit."""
-        return type(self).ascore is RewardFunction.ascore and (
-            self._signature is None or self._signature.mode == "pointwise"
-        )
+        is_batch = self._signature is not None and self._signature.mode == "batch"
+        return type(self).ascore is RewardFunction.ascore and self._remote is None and not is_batch
 
     @property
     def is_async(self) -> bool:
-        """Whether the author's code is ``async def``."""
-        return inspect.iscoroutinefunction(self._function or self.compute_reward)
+        """Whether the author's code is ``async def``, or another service's."""
+        return self._remote is not None or _is_coroutine_function(self._function or self.compute_reward)
 
     @property
     def description(self) -> str | None:
         """The first line of the author's docstring."""
-        text = inspect.getdoc(self._function if self._function is not None else type(self))
-        return text.splitlines()[0] if text else None
+        text = (self._function if self._function is not None else type(self)).__doc__
+        return inspect.cleandoc(text).partition("\n")[0] or None if text else None
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
-        """Score `samples`: one output each, in order; a failure never stops its neighbours."""
+        """Score `samples`: one output each, in order; a failure never stops its neighbours.
+
+        A remote reward whose service is lost fails its samples too; one that does not exist, or a wrong token, raises.
+        """
         if not samples:
             return []
         if self._remote is not None:
-            return await self._remote.ascore(samples, reward=self.name)
+            try:
+                return await self._remote.ascore(samples, reward=self.name)
+            except (ServiceUnavailableError, DeadlineError) as error:
+                return [failed_output(error)] * len(samples)
         if self._function is not None and self._signature is not None and self._signature.mode == "batch":
             return await self._score_batch(samples)
         if self.is_async:
@@ -190,10 +201,10 @@ class RewardFunction:
         return [await self._score_one(sample) for sample in samples]
 
     def score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
-        """`ascore` for code that is not async. Inside a running event loop it works on a thread of its own."""
-        from rayreward.client.sync import run_sync
+        """`ascore` for code that is not async; a sync reward runs on the calling thread where no event loop does."""
+        from rayreward.client.sync import run_here, run_sync
 
-        return run_sync(self.ascore(samples))
+        return (run_sync if self.is_async else run_here)(self.ascore(samples))
 
     def __call__(self, messages: Any = None, original_messages: Any = None, **fields: Any) -> RewardOutput:
         """Score one conversation: ``score, components = reward(messages=…, original_messages=…)``.
@@ -219,7 +230,8 @@ class RewardFunction:
                 value = await asyncio.wait_for(value, self.timeout_s)
         except TimeoutError as error:
             return failed_output(_named_timeout(error, self.timeout_s))
-        except Exception as error:  # noqa: BLE001 - the boundary: whatever an author's code raises is this sample's
+        except _AUTHORS_ERRORS as error:  # the boundary: whatever an author's code raises is this sample's
+            _pass_on_cancellation(error)
             return failed_output(error)
         return to_output(value)
 
@@ -232,12 +244,36 @@ class RewardFunction:
                 value = await asyncio.wait_for(value, self.timeout_s)
         except TimeoutError as error:
             return [failed_output(_named_timeout(error, self.timeout_s))] * len(samples)
-        except Exception as error:  # noqa: BLE001 - the boundary, as above
+        except _AUTHORS_ERRORS as error:  # the boundary, as above
+            _pass_on_cancellation(error)
             if len(samples) == 1:
                 return [failed_output(error)]
             middle = len(samples) // 2
             return [*await self._score_batch(samples[:middle]), *await self._score_batch(samples[middle:])]
         return to_outputs(value, len(samples))
+
+
+_AUTHORS_ERRORS = (Exception, SystemExit, asyncio.CancelledError)
+"""An author's ``sys.exit()`` or cancelled sub-task is a failed sample; it must not end the loop that scores others."""
+
+
+def _pass_on_cancellation(error: BaseException) -> None:
+    """Raise `error` again where it is this task's own cancellation and not the author's."""
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise error
+
+
+def _is_coroutine_function(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def _check_settings(where: str, settings: Mapping[str, Any]) -> None:
+    isolation, timeout_s = settings.get("isolation"), settings.get("timeout_s")
+    if isolation is not None and isolation not in get_args(Isolation):
+        raise ConfigError(f"{where}(isolation={isolation!r}): known are {', '.join(map(repr, get_args(Isolation)))}")
+    if timeout_s is not None and (isinstance(timeout_s, str) or not timeout_s > 0):
+        raise ConfigError(f"{where}(timeout_s={timeout_s!r}): seconds above 0 are needed")
 
 
 def _named_timeout(error: TimeoutError, timeout_s: float) -> TimeoutError:
@@ -258,6 +294,8 @@ def sample_from_call(messages: Any, original_messages: Any, fields: Mapping[str,
     taken = {*known, "ground_truth", "metadata", "prompt", "response"}
     metadata = {**(fields.get("metadata") or {}), **{key: value for key, value in fields.items() if key not in taken}}
     if messages is not None:
+        if fields.get("response") is not None or fields.get("prompt") is not None:
+            raise InvalidInputError("a reward is called with messages=…, or with response=… and prompt=…, not both")
         chat = as_messages(messages)
         prefix = as_messages(original_messages) if original_messages is not None else ()
         if prefix and chat[: len(prefix)] != prefix:
@@ -315,6 +353,7 @@ def reward_function(func: Callable[..., Any] | None = None, /, **options: Any) -
         )
     if options.get("mode") not in (None, "pointwise", "batch"):
         raise ConfigError(f"reward_function(mode={options['mode']!r}): known modes are 'pointwise' and 'batch'")
+    _check_settings("reward_function", options)
     if func is None:
         return lambda decorated: _decorate(decorated, options)
     return _decorate(func, options)

@@ -68,17 +68,32 @@ def names_in_file(path: Path) -> list[str]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RewardLoadError(f"{path}: no such file (looked from {Path.cwd()})") from None
-    except (SyntaxError, UnicodeDecodeError, OSError) as error:
+    except (SyntaxError, ValueError, OSError) as error:
         raise RewardLoadError(f"{path}: cannot be read as Python: {error}") from None
-    names: list[str] = []
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.append(node.name)
-        elif isinstance(node, ast.Assign):
-            names.extend(target.id for target in node.targets if isinstance(target, ast.Name))
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names.extend((alias.asname or alias.name).split(".")[0] for alias in node.names)
-    return names
+    found = _TopLevelNames()
+    found.visit(tree)
+    return found.names
+
+
+class _TopLevelNames(ast.NodeVisitor):
+    """Collects what a module binds, inside ``if``, ``try`` and ``with`` too, but not in functions and classes."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        self.names.append(node.name)
+
+    visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef
+
+    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
+        self.names.extend((alias.asname or alias.name).split(".")[0] for alias in node.names)
+
+    visit_ImportFrom = visit_Import
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Store):
+            self.names.append(node.id)
 
 
 def check_address(address: str) -> None:
@@ -91,7 +106,7 @@ def check_address(address: str) -> None:
     if not where.endswith(".py"):
         return
     known = names_in_file(Path(where))
-    if name.split(".")[0] not in known:
+    if not {name.split(".")[0], "*", "__getattr__"} & {*known}:  # those two may define any name
         raise RewardLoadError(f"{address!r}: {where} defines no {name!r}; {did_you_mean(name, known)}")
 
 
@@ -110,7 +125,7 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself is no module of rewards
         del sys.modules[name]
         raise RewardLoadError(f"{path}: importing it raised {type(error).__name__}: {error}") from error
     cloudpickle.register_pickle_by_value(module)

@@ -7,11 +7,11 @@ is wrapped, so that a call costs only the filling in.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rayreward.errors import ConfigError, InvalidInputError
+from rayreward.errors import ConfigError, InvalidInputError, did_you_mean
 from rayreward.types import Sample
 
 Mode = Literal["pointwise", "batch"]
@@ -110,7 +110,8 @@ def read_signature(
     """What `function` takes. Without `mode`, plural names (queries, prompts, labels, …) say that it takes batches.
 
     Raises:
-        ConfigError: it has no parameter at all, or positional-only ones.
+        ConfigError: it has no parameter at all, positional-only ones, or none for a configured argument; or it takes
+            batches and names a field of a single sample.
 
     Example:
         >>> read_signature(lambda response, label: 1.0).taken
@@ -118,22 +119,19 @@ def read_signature(
         >>> read_signature(lambda queries, prompts, labels: 1.0).mode
         'batch'
     """
-    parameters = [
-        parameter
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_POSITIONAL
-    ]
+    title = getattr(function, "__name__", repr(function))
+    parameters = _parameters(function, title)
     named = [p for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD]
     is_open = len(named) < len(parameters)
     names = [parameter.name for parameter in named]
     if mode is None:
         mode = "batch" if any(name in _ONLY_BATCH for name in names) else "pointwise"
     fields = _BATCH if mode == "batch" else _POINTWISE
-    title = getattr(function, "__name__", repr(function))
     if any(parameter.kind is inspect.Parameter.POSITIONAL_ONLY for parameter in named):
         raise ConfigError(f"reward {title!r} has positional-only parameters; rewards are called by keyword")
     if not named and not is_open:
         raise ConfigError(f"reward {title!r} takes no parameter; give it at least one of: {', '.join(fields)}")
+    _check_names(title, names, mode, () if is_open else configured or ())
     taken = [name for name in names if name in fields]
     if is_open:
         taken += [name for name in fields if name not in taken and name not in _NOT_IN_KWARGS]
@@ -141,3 +139,21 @@ def read_signature(
     own = [parameter for parameter in named if parameter.name not in fields]
     required = frozenset(parameter.name for parameter in own if parameter.default is inspect.Parameter.empty)
     return Signature(mode, tuple(taken), tuple(parameter.name for parameter in own), required, is_open)
+
+
+def _parameters(function: Callable[..., Any], title: str) -> list[inspect.Parameter]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some of Python's own functions
+        raise ConfigError(f"reward {title!r} does not tell its parameters; wrap it in a function that does") from None
+    return [parameter for parameter in parameters if parameter.kind is not inspect.Parameter.VAR_POSITIONAL]
+
+
+def _check_names(title: str, names: Sequence[str], mode: Mode, configured: Iterable[str]) -> None:
+    for name in configured:
+        if name not in names:
+            raise ConfigError(f"reward {title!r} has no parameter {name!r}; {did_you_mean(name, names)}")
+    for name in names:
+        plural = name[:-1] + "ies" if name.endswith("y") else name + "s"
+        if mode == "batch" and name in _POINTWISE and name not in _BATCH and plural in _BATCH:
+            raise ConfigError(f"reward {title!r} takes batches, so its parameter {name!r} must be {plural!r}, a list")
