@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import pydantic
@@ -68,6 +69,13 @@ class PartSpec(StrictModel):
             check_address(self.import_path)
         for part in self.parts:
             part.check_loadable()
+
+    def with_absolute_paths(self) -> Self:
+        """The same with files by their full path: a replica's working directory is Ray's, not the caller's."""
+        where, mark, name = (self.import_path or "").partition("::")
+        path = f"{Path(where).resolve()}{mark}{name}" if where.endswith(".py") else self.import_path
+        parts = [part.with_absolute_paths() for part in self.parts]
+        return self.model_copy(update={"import_path": path, "parts": parts})
 
     def build(self) -> RewardFunction:
         """The reward.

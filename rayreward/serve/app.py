@@ -63,6 +63,7 @@ def build(args: Mapping[str, Any] | None = None) -> Application:
 
 def build_app(config: ServiceConfig, *, blobs: Mapping[str, bytes] | None = None) -> Application:
     """The application of a validated configuration; `blobs` are pickled rewards by name, for those without address."""
+    config = config.model_copy(update={"rewards": [spec.with_absolute_paths() for spec in config.rewards]})
     handles = {spec.name: _reward_deployment(spec).bind(spec, (blobs or {}).get(spec.name)) for spec in config.rewards}
     router = serve.deployment(RewardService).options(
         name="router",

@@ -1,0 +1,142 @@
+"""Every command and every example of the README and of docs/ does what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from rayreward.serve.cluster import free_port
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [text for found, text in FENCE.findall(path.read_text(encoding="utf-8")) if found == language]
+
+
+def run(command: list[str] | str, cwd: Path) -> str:
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, shell=isinstance(command, str), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder in which a newcomer stands: the repository's files, and the README's own."""
+    for name in ("examples", "deployments", "jobs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    first, _ = blocks(ROOT / "README.md", "python")
+    assert first.startswith("# my_rewards.py\n")
+    (tmp_path / "my_rewards.py").write_text(first)
+    return tmp_path
+
+
+@pytest.fixture
+def serving(checkout: Path) -> Iterator[int]:
+    port = free_port("127.0.0.1")
+    command = [str(BIN / "rayreward"), "serve", "my_rewards.py", "--port", str(port)]
+    with subprocess.Popen(command, cwd=checkout, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "Serving at" in line:
+                break
+        assert process.poll() is None, "".join(said)
+        # Nobody reads on: a full pipe would stop the server.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield port
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_readme_s_ten_minutes_work_as_written(checkout: Path, serving: int) -> None:
+    commands = [line for text in blocks(ROOT / "README.md", "bash") for line in text.splitlines()]
+    for command in commands:
+        here = command.replace(":8000", f":{serving}")
+        if command.startswith("rayreward serve"):
+            assert command == "rayreward serve my_rewards.py --port 8000 &"  # what the fixture runs
+        elif command.startswith("curl"):
+            answer = json.loads(run(here, checkout))
+            assert answer["rewards"] if "rewards" in answer else answer["outputs"][0]["failure"] is None
+        else:
+            run(here, checkout)
+    assert len((checkout / "scored.jsonl").read_text().splitlines()) == 200
+    _, client = blocks(ROOT / "README.md", "python")
+    assert "wanted 4 None" in run([sys.executable, "-c", client.replace(":8000", f":{serving}")], checkout)
+    assert httpx.get(f"http://127.0.0.1:{serving}/ready").status_code == 200
+
+
+def test_the_two_commands_are_what_makefile_and_ci_run() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "    make demo" in readme
+    assert "    make test" in readme
+    assert "rayreward demo" in run(["make", "--dry-run", "demo"], ROOT)
+    assert "pytest" in run(["make", "--dry-run", "test"], ROOT)
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_python_in_the_docs_runs(path: Path, tmp_path: Path) -> None:
+    for text in blocks(path, "python"):
+        run([sys.executable, "-c", text], tmp_path)
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_of_the_docs_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert (ROOT / target).exists(), target
+
+
+def test_yaml_in_the_docs_is_a_service_that_can_be_configured(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rayreward.router.config import ServiceConfig
+
+    monkeypatch.chdir(checkout)
+    [text] = blocks(ROOT / "docs" / "writing-rewards.md", "yaml")
+    config = ServiceConfig.parse(yaml.safe_load(text), source="docs")
+    config.check_loadable("docs")
+    assert [spec.build().name for spec in config.rewards] == ["math", "mine", "both"]
+
+
+def test_the_cluster_file_is_valid_for_ray() -> None:
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    validate_config(prepare_config(yaml.safe_load((ROOT / "cluster.yaml").read_text())))
+
+
+def test_constraints_are_plain_versions() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line)] == []
+
+
+def test_constraints_are_what_is_installed_here() -> None:
+    import importlib.metadata as metadata
+
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            name, _, version = line.partition("==")
+            assert metadata.version(name).partition("+")[0] == version, name
