@@ -1,18 +1,20 @@
 """The native API on the wire: requests and answers as JSON.
 
 What arrives: bodies. What leaves: samples and outputs, and back. A malformed body is an `InvalidInputError`; a
-malformed sample among others is that sample's failure. No NaN is ever written: JSON has none.
+malformed sample among others is that sample's failure. No NaN is ever written or read: JSON has none. An answer can
+always be written: what JSON has no form for is written as text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import msgspec
 
 from rayreward.errors import InvalidInputError, InvalidOutputError
+from rayreward.plain import plain
 from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, Sample, Timings
 
 
@@ -93,7 +95,8 @@ class ErrorBody(msgspec.Struct):
     message: str
 
 
-SLOW_JSON = "a lone surrogate or another text that is no valid Unicode"
+_MAX_DEPTH = 64
+"""Levels of nesting in a label or a column. Deeper values cannot be pickled, and would break a whole batch there."""
 
 
 def decode_json(body: bytes) -> Any:
@@ -106,11 +109,16 @@ def decode_json(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         try:
-            return json.loads(body)  # the standard library takes escaped lone surrogates, which msgspec refuses
+            # The standard library takes escaped lone surrogates, which msgspec refuses, but NaN and Infinity too.
+            return json.loads(body, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             raise InvalidInputError(f"the body is not valid JSON: {error}") from None
     except RecursionError:
         raise InvalidInputError("the body is nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
 def decode_score_request(body: bytes) -> ScoreBody:
@@ -133,19 +141,31 @@ def decode_sample(item: Any) -> Sample | RewardOutput:
     """One sample, or the `invalid_input` output of one that is malformed."""
     try:
         body = msgspec.convert(item, SampleBody)
-        _refuse_broken_text(body.response, body.prompt)
-        return Sample(
+        refuse_deep_nesting([body.label, body.metadata, body.messages])
+        sample = Sample(
             body.messages, prompt=body.prompt, response=body.response, label=body.label, metadata=body.metadata,
             id=body.id, group_id=body.group_id, group_size=body.group_size, steps=body.steps, token_ids=body.token_ids,
         )  # fmt: skip
+        refuse_surrogates(sample.prompt)
+        refuse_surrogates(sample.response)
     except (msgspec.ValidationError, InvalidInputError) as error:
         return RewardOutput.failed(FailureKind.INVALID_INPUT, str(error))
+    return sample
 
 
-def _refuse_broken_text(*texts: str | None) -> None:
-    for text in texts:
-        if text is not None and not text.isascii():
-            refuse_surrogates(text)
+def refuse_deep_nesting(value: Any) -> None:
+    """Refuse a label or a column that nests too deeply.
+
+    Raises:
+        InvalidInputError: says how deep it may be.
+    """
+    if _is_deep(value, _MAX_DEPTH):
+        raise InvalidInputError(f"a label or a column is nested deeper than {_MAX_DEPTH} levels")
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not levels or any(_is_deep(one, levels - 1) for one in inside if isinstance(one, (dict, list)))
 
 
 def refuse_surrogates(text: str) -> None:
@@ -154,6 +174,8 @@ def refuse_surrogates(text: str) -> None:
     Raises:
         InvalidInputError: says at which character.
     """
+    if text.isascii():
+        return
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -170,9 +192,24 @@ def encode_score_request(samples: Sequence[Sample], *, timeout_s: float | None, 
     """
     body = ScoreBody([_sample_body(sample) for sample in samples], timeout_s, run)
     try:
-        return msgspec.json.encode(body)
-    except (TypeError, UnicodeEncodeError) as error:
+        return msgspec.json.encode(body, enc_hook=_as_list)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidInputError(f"a sample cannot be written as JSON: {error}") from None
+
+
+def _as_list(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numbers and arrays as data sets hold them
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def refusal_of(sample: Sample) -> RewardOutput | None:
+    """The `invalid_input` output of a sample that JSON cannot hold, None for every other."""
+    try:
+        encode_score_request([sample], timeout_s=None, run=None)
+    except InvalidInputError as error:
+        return RewardOutput.failed(FailureKind.INVALID_INPUT, str(error))
+    return None
 
 
 def _sample_body(sample: Sample) -> SampleBody:
@@ -199,9 +236,9 @@ def encode_answer(reward: str, outputs: Sequence[RewardOutput]) -> bytes:
 def encode(body: Any) -> bytes:
     """Any body of ours; what JSON cannot hold is written as text, never refused: it is our own answer."""
     try:
-        return msgspec.json.encode(body, enc_hook=_plain)
-    except UnicodeEncodeError:  # a reason that quotes a lone surrogate
-        return json.dumps(msgspec.to_builtins(body, enc_hook=_plain)).encode()
+        return msgspec.json.encode(body, enc_hook=plain)
+    except Exception:  # noqa: BLE001 - a quoted lone surrogate, metadata that holds itself, a __str__ that raises, …
+        return msgspec.json.encode(plain(body))
 
 
 def output_body(output: RewardOutput) -> OutputBody:
@@ -224,13 +261,6 @@ def output_body(output: RewardOutput) -> OutputBody:
 
 def _failure_body(failure: Failure | None) -> FailureBody | None:
     return None if failure is None else FailureBody(failure.kind.value, failure.message, failure.component)
-
-
-def _plain(value: Any) -> Any:
-    """A metadata value that JSON has no form for: arrays as lists, everything else as text."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def decode_answer(body: bytes, count: int) -> list[RewardOutput]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from rayreward.plain import plain
 from rayreward.types import RewardOutput, Sample
 
 _MAX_WAITING = 50_000
@@ -93,7 +94,8 @@ class RewardLog:
     def __init__(self, folder: str | Path, *, writer: str) -> None:
         self.path = Path(folder) / f"rewards-{writer}.jsonl"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("ab")
+        self._file = self.path.open("ab", buffering=0)
+        self._is_torn = False
         self._waiting: queue.Queue[LogRecord | None] = queue.Queue(_MAX_WAITING)
         self.dropped_count = 0
         self._thread = threading.Thread(target=self._write, name="rayreward-log", daemon=True)
@@ -116,28 +118,27 @@ class RewardLog:
             records = [self._waiting.get()]
             while len(records) < 1024 and not self._waiting.empty():
                 records.append(self._waiting.get_nowait())
-            try:
-                self._file.write(b"".join(encode_record(record) for record in records if record is not None))
-                self._file.flush()
-            except OSError:
-                self.dropped_count += len(records)  # a full disk loses log lines, not rewards
+            self._append([encode_record(record) for record in records if record is not None])
             if None in records:
                 self._file.close()
                 return
+
+    def _append(self, lines: list[bytes]) -> None:
+        """Write lines; a full disk loses some of them, counted, and never the ones that come after."""
+        data = b"".join([b"\n", *lines] if self._is_torn else lines)
+        written = 0
+        try:
+            while written < len(data):
+                written += self._file.write(data[written:])
+            self._is_torn = False
+        except OSError:
+            self._is_torn = self._is_torn or written > 0  # perhaps in the middle of a line, which the next one must end
+            self.dropped_count += len(lines) - data[:written].count(b"\n")
 
 
 def encode_record(record: LogRecord) -> bytes:
     """A record as one line of JSON."""
     try:
-        return msgspec.json.encode(record, enc_hook=str) + b"\n"
-    except (UnicodeEncodeError, TypeError):  # a lone surrogate, or a label that JSON cannot hold
-        clean = {name: _clean(getattr(record, name)) for name in LogRecord.__slots__}
-        return msgspec.json.encode(clean, enc_hook=str) + b"\n"
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, (int, float)) or value is None:
-        return value
-    if isinstance(value, dict):
-        return {str(key).encode("utf-8", "replace").decode(): _clean(one) for key, one in value.items()}
-    return str(value).encode("utf-8", "replace").decode()
+        return msgspec.json.encode(record, enc_hook=plain) + b"\n"
+    except Exception:  # noqa: BLE001 - a lone surrogate, or a label that JSON cannot hold
+        return msgspec.json.encode(plain(record)) + b"\n"
