@@ -11,8 +11,9 @@ import os
 import random
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -21,20 +22,28 @@ from rayreward.client.base import RewardClient
 from rayreward.errors import (
     AuthenticationError,
     BackpressureError,
+    ConfigError,
     DeadlineError,
     InvalidInputError,
     InvalidOutputError,
     RayRewardError,
+    RequestTooLargeError,
     ServiceUnavailableError,
     UnknownRewardError,
 )
 from rayreward.types import RewardInfo, RewardOutput, Sample
-from rayreward.wire import decode_answer, encode_score_request
+from rayreward.wire import decode_answer, encode_score_request, refusal_of
 
 _SAMPLES_A_REQUEST = 2048
 """Larger lists travel as several requests side by side, so that no body grows without bound."""
 
 _REQUESTS_AT_ONCE = 8
+
+_GRACE_S = 5.0
+"""Waited for an answer beyond the deadline: the service gives up on samples there, and its answer takes a moment."""
+
+_MAX_ATTEMPTS = 10
+"""With growing pauses up to 20 s in all: a service that restarts is back by then."""
 
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 """A proxy that restarts answers with these; a reward's own failure never does (it is data in a 200)."""
@@ -45,9 +54,12 @@ class HttpClient(RewardClient):
 
     Args:
         url: the service's root (``http://host:8000``); or, with `is_endpoint`, one reward's own URL.
-        token: bearer token; else the environment's RAYREWARD_TOKEN.
+        token: bearer token; else the environment's RAYREWARD_TOKEN, read wherever the client is used: it never travels.
         timeout_s: for a call that names none, retries included.
-        transport: an httpx transport, for tests.
+        transport: an httpx transport, for tests; `sleep` is what waits between attempts.
+
+    Raises:
+        ConfigError: the URL is none.
     """
 
     def __init__(
@@ -58,20 +70,22 @@ class HttpClient(RewardClient):
         timeout_s: float = 600.0,
         is_endpoint: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._url, self._is_endpoint, self._timeout_s = url.rstrip("/"), is_endpoint, timeout_s
-        token = token if token is not None else os.environ.get("RAYREWARD_TOKEN")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._transport = transport
-        # A connection pool belongs to the event loop that opened it.
-        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._url, self._is_endpoint, self._timeout_s = _checked(url), is_endpoint, timeout_s
+        self._token, self._transport, self._sleep = token, transport, sleep
+        self._pools: _Pools = weakref.WeakKeyDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_pools"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _pools=weakref.WeakKeyDictionary())
 
     async def arewards(self) -> list[RewardInfo]:
         """What the service lists."""
         url = f"{self._url}/v1/rewards"
-        answer = await self._request("GET", url, None, time.monotonic() + self._timeout_s)
+        answer = await self._request("GET", url, None, self._timeout_s)
         try:
             return msgspec.convert(answer.json()["rewards"], list[RewardInfo])
         except (ValueError, KeyError, TypeError):  # another server answered
@@ -83,31 +97,36 @@ class HttpClient(RewardClient):
         self, reward: str | None, samples: Sequence[Sample], *, timeout_s: float | None, run: str | None
     ) -> list[RewardOutput]:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        url = self._url if self._is_endpoint else f"{self._url}/v1/rewards/{reward or ''}".rstrip("/")
+        url = self._url if self._is_endpoint else f"{self._url}/v1/rewards/{quote(reward or '', safe='')}".rstrip("/")
         slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
 
         async def send(part: Sequence[Sample]) -> list[RewardOutput]:
-            async with slots:
+            try:
                 body = encode_score_request(part, timeout_s=limit_s, run=run)
-                # The service gives up on samples at the deadline; its answer needs a moment more to arrive.
-                answer = await self._request("POST", url, body, time.monotonic() + limit_s + 5.0)
+            except InvalidInputError:  # what JSON cannot hold fails alone
+                refused = [refusal_of(sample) for sample in part]
+                sent = [sample for sample, refusal in zip(part, refused, strict=True) if refusal is None]
+                scored = iter(await send(sent) if sent else [])
+                return [next(scored) if refusal is None else refusal for refusal in refused]
+            async with slots:
+                answer = await self._request("POST", url, body, limit_s)
                 return decode_answer(answer.content, len(part))
 
         parts = [samples[at : at + _SAMPLES_A_REQUEST] for at in range(0, len(samples), _SAMPLES_A_REQUEST)]
         return [output for outputs in await asyncio.gather(*map(send, parts)) for output in outputs]
 
-    async def _request(self, method: str, url: str, body: bytes | None, deadline_s: float) -> httpx.Response:
+    async def _request(self, method: str, url: str, body: bytes | None, limit_s: float) -> httpx.Response:
         """One request, sent again while that can help and there is time."""
+        deadline_s = time.monotonic() + limit_s
         attempt = 0
         while True:
             error: RayRewardError
+            wait_s = max(0.0, deadline_s - time.monotonic()) + _GRACE_S
             try:
-                answer = await self._pool().request(
-                    method, url, content=body, timeout=max(0.1, deadline_s - time.monotonic())
-                )
+                answer = await self._pool().request(method, url, content=body, timeout=wait_s)
             except httpx.TimeoutException:
                 raise DeadlineError(f"{method} {url}: no answer in time; is the service overloaded?") from None
-            except httpx.TransportError as lost:
+            except httpx.RequestError as lost:
                 error, pause_s = ServiceUnavailableError(f"{url} cannot be reached: {lost or type(lost).__name__}"), 0.0
             else:
                 if answer.status_code < 400:
@@ -118,18 +137,19 @@ class HttpClient(RewardClient):
                 pause_s = error.retry_after_s if isinstance(error, BackpressureError) else 0.0
             pause_s = max(pause_s, min(5.0, 0.1 * 2**attempt) * random.uniform(0.5, 1.0))
             attempt += 1
-            if attempt > 10 or time.monotonic() + pause_s >= deadline_s:
+            if attempt >= _MAX_ATTEMPTS or time.monotonic() + pause_s >= deadline_s:
                 raise error
-            await asyncio.sleep(pause_s)
+            await self._sleep(pause_s)
 
     def _pool(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
-            pool = httpx.AsyncClient(
-                headers={"Content-Type": "application/json", **self._headers}, transport=self._transport
-            )
-            self._pools[loop] = pool
+            headers = {"Content-Type": "application/json"}
+            token = self._token if self._token is not None else os.environ.get("RAYREWARD_TOKEN")
+            if token:
+                headers["Authorization"] = f"Bearer {token}"
+            pool = self._pools[loop] = httpx.AsyncClient(headers=headers, transport=self._transport)
         return pool
 
     async def aclose(self) -> None:
@@ -145,6 +165,20 @@ class HttpClient(RewardClient):
                 asyncio.run_coroutine_threadsafe(pool.aclose(), loop)
 
 
+_Pools = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient]
+"""A connection pool belongs to the event loop that opened it."""
+
+
+def _checked(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"{url!r} is no URL: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ConfigError(f"a service's URL begins with http:// or https:// and a host, found {url!r}")
+    return url.rstrip("/")
+
+
 def _error_of(answer: httpx.Response) -> RayRewardError:
     """The error that an answer's status and body tell of."""
     message = _message_of(answer)
@@ -155,7 +189,9 @@ def _error_of(answer: httpx.Response) -> RayRewardError:
             return UnknownRewardError(message)
         case 429:
             return BackpressureError(message, _retry_after_s(answer))
-        case 400 | 405 | 413 | 415 | 422:
+        case 413:
+            return RequestTooLargeError(message)
+        case 400 | 405 | 415 | 422:
             return InvalidInputError(message)
         case status if status >= 500:
             return ServiceUnavailableError(f"the service answered {status}: {message}")
