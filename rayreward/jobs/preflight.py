@@ -32,6 +32,9 @@ CHECKED_ROWS = 10_000
 PROBE_TIMEOUT_S = 30.0
 """OpenRLHF waits 180 s for one answer; a reward that needs this long for a lone sample would stall every rollout."""
 
+PREFLIGHT_RUN = "preflight"
+"""The run that probes belong to, so that they are in no training's means."""
+
 TRAINER_CPUS = 1
 """For OpenRLHF's own coordinating actor, besides one CPU that it asks for with each GPU."""
 
@@ -56,16 +59,24 @@ class Resources:
     cpus: float
 
 
-def preflight(spec: OpenRLHFSpec, job: RenderedJob, *, dashboard_url: str | None = None) -> None:
+def preflight(
+    spec: OpenRLHFSpec,
+    job: RenderedJob,
+    *,
+    dashboard_url: str | None = None,
+    transport: httpx.BaseTransport | None = None,
+) -> None:
     """Check versions, plan, prompts and reward, and the cluster where its dashboard is named.
 
     Raises:
         ConfigError: everything that was found, one line each.
     """
     findings = [*check_version(), *check_batches(spec), *check_placement(spec), *check_prompts(spec)]
-    findings += [finding for url in job.reward_urls for finding in check_reward(url, read_probe(spec))]
-    if dashboard_url is not None and not spec.resources.autoscaled:
-        findings += check_room(plan_resources(spec), read_free_resources(dashboard_url))
+    # Without proxies of the environment: OpenRLHF's own client knows none either.
+    with httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False, transport=transport) as http:
+        findings += [finding for url in job.reward_urls for finding in check_reward(url, read_probe(spec), http)]
+        if dashboard_url is not None and not spec.resources.autoscaled:
+            findings += check_room(plan_resources(spec), read_free_resources(dashboard_url, http))
     if findings:
         raise ConfigError("\n".join(f"{spec.name}: {finding}" for finding in findings))
 
@@ -144,10 +155,10 @@ def check_room(plan: Resources, free: Resources | None) -> Iterator[Finding]:
         yield Finding("cluster", f"the plan takes {plan.cpus:g} CPUs and {free.cpus:g} are free", remedy)
 
 
-def read_free_resources(dashboard_url: str) -> Resources | None:
+def read_free_resources(dashboard_url: str, http: httpx.Client) -> Resources | None:
     """What the cluster has left; None where its dashboard does not say."""
     try:
-        answer = httpx.get(f"{dashboard_url.rstrip('/')}/api/cluster_status", timeout=PROBE_TIMEOUT_S)
+        answer = http.get(f"{dashboard_url.rstrip('/')}/api/cluster_status")
         usage = answer.json()["data"]["clusterStatus"]["loadMetricsReport"]["usage"]
         free = {kind: total - used for kind, (used, total) in usage.items() if kind in ("GPU", "CPU")}
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
@@ -219,18 +230,15 @@ def _last_text(prompt: str | Sequence[Mapping[str, Any]]) -> str:
     return prompt if isinstance(prompt, str) else str(prompt[-1].get("content", ""))
 
 
-def check_reward(url: str, probe: Mapping[str, Any]) -> Iterator[Finding]:
-    """Whether a reward is healthy and answers one real prompt in the way that OpenRLHF can use.
-
-    The probe is asked for a run of its own, so that it is in nobody's means.
-    """
+def check_reward(url: str, probe: Mapping[str, Any], http: httpx.Client) -> Iterator[Finding]:
+    """Whether a reward is healthy and answers one real prompt in the way that OpenRLHF can use."""
     try:
-        health = httpx.get(health_url(url), timeout=PROBE_TIMEOUT_S)
+        health = http.get(health_url(url))
         if health.status_code >= 500:
             found = f"{health_url(url)} answers {health.status_code}: {health.text[:200]}"
             yield Finding("reward", found, "wait until the reward is ready, or look at its log")
             return
-        answer = httpx.post(add_run_id(url, "preflight"), json=dict(probe), timeout=PROBE_TIMEOUT_S)
+        answer = http.post(add_run_id(url, PREFLIGHT_RUN), json=dict(probe))
     except httpx.HTTPError as error:
         found = f"{url} cannot be reached: {type(error).__name__} {error}".rstrip()
         yield Finding("reward", found, "start it (rayreward serve), or correct reward.url")

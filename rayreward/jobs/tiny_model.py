@@ -34,6 +34,11 @@ CHAT_TEMPLATE = (
 MAX_POSITIONS = 512
 """Tokens of prompt and response together; the demo needs about sixty."""
 
+ROPE_THETA = 50.0
+INITIALIZER_RANGE = 0.06
+"""A small base and larger weights than usual (10000 and 0.02) let the model see from its first step on how far it has
+written: it learns to stop at a wanted length within 30 steps, where the usual ones keep stopping at random."""
+
 
 def build_tiny_model(folder: str | Path, *, seed: int = 0) -> int:
     """Write a random Qwen2 and its tokenizer into `folder`; returns the number of weights."""
@@ -53,6 +58,8 @@ def build_tiny_model(folder: str | Path, *, seed: int = 0) -> int:
         num_attention_heads=2,
         num_key_value_heads=2,
         max_position_embeddings=MAX_POSITIONS,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
+        initializer_range=INITIALIZER_RANGE,
         tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
