@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from rayreward import __version__
 from rayreward.cli.output import errors_rendered
 
 
@@ -27,13 +28,28 @@ class Commands(TyperGroup):
 app = typer.Typer(
     name="rayreward",
     cls=Commands,
-    help="The reward plane for RL post-training: try, serve and score rewards, and train with them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a traceback with local values would print tokens
 )
 
 jobs = typer.Typer(help="Trainings as Ray jobs.", no_args_is_help=True)
 app.add_typer(jobs, name="jobs")
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"rayreward {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The reward plane for RL post-training: try, serve and score rewards, and train with them."""
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No notes and no progress on stderr; errors still.")]

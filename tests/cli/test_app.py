@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from rayreward import __version__
 from tests.cli.conftest import Run
 
 HEAVY = ("ray", "torch", "transformers", "vllm", "fastapi", "starlette", "httpx", "pandas", "numpy")
@@ -28,6 +29,10 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 def test_help_lists_every_command(run: Run) -> None:
     listed = run("--help").out
     assert all(command in listed for command in ("serve", "score", "jobs", "demo", "doctor"))
+
+
+def test_the_version_is_the_packages(run: Run) -> None:
+    assert run("--version").out == f"rayreward {__version__}\n"
 
 
 def test_an_unknown_command_is_a_mistake(run: Run) -> None:
