@@ -144,6 +144,8 @@ def _train(spec: OpenRLHFSpec, cluster: EmbeddedCluster, out: Path, console: Con
     if cluster.dashboard_url is None:
         raise RuntimeError("the demo's cluster has no dashboard; this is a bug in rayreward")
     run_id = f"demo-{int(time.time())}"
+    # vLLM leaves its sockets behind in the folder for temporary files: this one is removed with the cluster.
+    spec = spec.model_copy(update={"env_vars": {**spec.env_vars, "TMPDIR": cluster.folder}})
     job = render(spec, reward_urls=bind_reward(spec, cluster.url), run_id=run_id, parser=installed_parser())
     preflight(spec, job, dashboard_url=cluster.dashboard_url)
     jobs = RayJobs(cluster.dashboard_url)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -21,6 +22,12 @@ ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
 
 POLL_INTERVAL_S = 0.5
 """Between two questions for a job's state; Ray itself updates it about once a second."""
+
+_NO_AGENT = "No available agent"
+"""What Ray answers while a node's job agent is still starting; on a busy machine that outlasts the first replicas."""
+
+_AGENT_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Before each new attempt: a minute in all, several times what an agent needs to start."""
 
 ANSI_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LINE_ENDS = re.compile(r"\r\n|\n|\r")
@@ -87,9 +94,17 @@ class RayJobs:
     Args:
         dashboard_url: the dashboard, as in ``http://127.0.0.1:8265``.
         connect: builds the client that talks to it; Ray's own by default.
+        pause: how to wait for a number of seconds.
     """
 
-    def __init__(self, dashboard_url: str, *, connect: Callable[[str], JobClient] | None = None) -> None:
+    def __init__(
+        self,
+        dashboard_url: str,
+        *,
+        connect: Callable[[str], JobClient] | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._pause = pause
         self.dashboard_url = dashboard_url.rstrip("/")
         self._connect = connect or _connect_to_ray
         self._connected: JobClient | None = None
@@ -103,6 +118,13 @@ class RayJobs:
         }
         if job_id is not None:
             options["submission_id"] = job_id
+        for pause_s in _AGENT_PAUSES_S:
+            try:
+                return self._ask(f"submitting {job.name!r}", lambda client: client.submit_job(**options))
+            except JobError as error:
+                if _NO_AGENT not in str(error):
+                    raise
+                self._pause(pause_s)
         return self._ask(f"submitting {job.name!r}", lambda client: client.submit_job(**options))
 
     def status(self, job_id: str) -> JobState:

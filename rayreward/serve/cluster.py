@@ -48,6 +48,7 @@ class EmbeddedCluster:
     Attributes:
         url: of Serve's HTTP proxy.
         dashboard_url: for job submission; None without dashboard.
+        folder: for temporary files, removed at the end; "" while the cluster does not run.
 
     Raises:
         ConfigError: the port is in use, or this process is connected to a cluster already.
@@ -68,7 +69,7 @@ class EmbeddedCluster:
             check_port(host, port)
         self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self._port}"
         self.dashboard_url: str | None = None
-        self._folder: str | None = None
+        self.folder = ""
 
     def __enter__(self) -> Self:
         os.environ.update({name: os.environ.get(name, value) for name, value in _ENVIRONMENT.items()})
@@ -79,14 +80,14 @@ class EmbeddedCluster:
             raise ConfigError("this process is connected to a Ray cluster already; an embedded one would replace it")
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         # Short: Ray puts sockets into it, whose paths may be 107 bytes long.
-        self._folder = tempfile.mkdtemp(prefix="rayreward-")
+        self.folder = tempfile.mkdtemp(prefix="rayreward-")
         try:
             context = ray.init(
                 num_cpus=self._cpus,
                 num_gpus=self._gpus,
                 include_dashboard=self._needs_dashboard,
                 dashboard_port=free_port("127.0.0.1") if self._needs_dashboard else None,
-                _temp_dir=self._folder,
+                _temp_dir=self.folder,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 address="local",
@@ -116,8 +117,8 @@ class EmbeddedCluster:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             psutil.wait_procs(alive, timeout=_END_LIMIT_S)
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            if self.folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def free_port(host: str) -> int:
