@@ -1,9 +1,10 @@
 """OpenRLHF 0.11.2's own sources, adapted to a CPU while they are imported.
 
-What arrives: the import of an ``openrlhf`` module in any process of a ``platform: cpu`` job (`cpu_site` installs this
-module there). What leaves: that module, compiled from its own text with a few replacements. What it promises: torch,
-DeepSpeed, vLLM and Ray stay as they are on disk, and so does openrlhf; nothing of rollout, reward or training logic is
-touched; each replacement states how often it must match, so that any other text is an error and never a guess.
+What arrives: the import of one of a dozen ``openrlhf`` modules in any process of a ``platform: cpu`` job (`cpu_site`
+installs this module there). What leaves: that module, compiled from its own text with a few replacements. What it
+promises: torch, DeepSpeed, vLLM and Ray stay as they are on disk, and so does openrlhf; nothing of rollout, reward or
+training logic is touched; each replacement states how often it must match, so that any other text is an error and
+never a guess.
 """
 
 from __future__ import annotations
@@ -120,6 +121,9 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+ADAPTED_MODULES = frozenset(rule.module for rule in RULES)
+
+
 def adapt(module: str, text: str, rules: Sequence[Rule] = RULES) -> str:
     """The text of an openrlhf module as a CPU can run it.
 
@@ -138,7 +142,7 @@ def adapt(module: str, text: str, rules: Sequence[Rule] = RULES) -> str:
 
 
 def install() -> None:
-    """Adapt every openrlhf module that this process imports from now on.
+    """Adapt the modules that have rules, in this process, from now on.
 
     Raises:
         ImportError: the installed OpenRLHF is not the one that the rules were written for.
@@ -156,7 +160,7 @@ def install() -> None:
 class _AdaptingFinder:
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if not name.startswith("openrlhf."):
+        if name not in ADAPTED_MODULES:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
