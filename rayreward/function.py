@@ -15,6 +15,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
+from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
 from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError, did_you_mean
 from rayreward.loading import load_object
 from rayreward.outcome import failed_output, to_output, to_outputs
@@ -230,8 +231,8 @@ class RewardFunction:
                 value = await asyncio.wait_for(value, self.timeout_s)
         except TimeoutError as error:
             return failed_output(_named_timeout(error, self.timeout_s))
-        except _AUTHORS_ERRORS as error:  # the boundary: whatever an author's code raises is this sample's
-            _pass_on_cancellation(error)
+        except AUTHORS_ERRORS as error:  # the boundary: whatever an author's code raises is this sample's
+            pass_on_cancellation(error)
             return failed_output(error)
         return to_output(value)
 
@@ -244,24 +245,13 @@ class RewardFunction:
                 value = await asyncio.wait_for(value, self.timeout_s)
         except TimeoutError as error:
             return [failed_output(_named_timeout(error, self.timeout_s))] * len(samples)
-        except _AUTHORS_ERRORS as error:  # the boundary, as above
-            _pass_on_cancellation(error)
+        except AUTHORS_ERRORS as error:  # the boundary, as above
+            pass_on_cancellation(error)
             if len(samples) == 1:
                 return [failed_output(error)]
             middle = len(samples) // 2
             return [*await self._score_batch(samples[:middle]), *await self._score_batch(samples[middle:])]
         return to_outputs(value, len(samples))
-
-
-_AUTHORS_ERRORS = (Exception, SystemExit, asyncio.CancelledError)
-"""An author's ``sys.exit()`` or cancelled sub-task is a failed sample; it must not end the loop that scores others."""
-
-
-def _pass_on_cancellation(error: BaseException) -> None:
-    """Raise `error` again where it is this task's own cancellation and not the author's."""
-    task = asyncio.current_task()
-    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-        raise error
 
 
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:

@@ -6,6 +6,7 @@ They run as they would in a replica: user code in killable processes with its de
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,8 @@ class LocalClient(RewardClient):
             for name, reward in rewards.items()
         }
         self._process_count = process_count
-        self._runners: dict[str, asyncio.Future[Runner]] = {}
+        self._runners: dict[str, asyncio.Task[Runner]] = {}
+        self._pid = os.getpid()
 
     async def arewards(self) -> list[RewardInfo]:
         """The rewards given, in order."""
@@ -70,10 +72,16 @@ class LocalClient(RewardClient):
         return [output.stamped(version=runner.version) for output in outputs]
 
     async def _runner(self, name: str) -> Runner:
+        self._forget_a_parents_runners()
         started = self._runners.get(name)
         if started is None:
-            started = self._runners[name] = asyncio.ensure_future(self._start(name))
+            started = self._runners[name] = asyncio.create_task(self._start(name))
         return await asyncio.shield(started)
+
+    def _forget_a_parents_runners(self) -> None:
+        """In a forked process, the worker processes and their connections are its parent's."""
+        if self._pid != os.getpid():
+            self._pid, self._runners = os.getpid(), {}
 
     async def _start(self, name: str) -> Runner:
         runner = build_runner(self._rewards[name], process_count=self._process_count)
@@ -89,7 +97,11 @@ class LocalClient(RewardClient):
         run_sync(self._stop())
 
     async def _stop(self) -> None:
-        for started in self._runners.values():
-            if started.done() and not started.cancelled() and started.exception() is None:
-                await started.result().stop()
+        self._forget_a_parents_runners()
+        starting = list(self._runners.values())
         self._runners.clear()
+        for task in starting:
+            task.cancel()  # no effect on those that have started
+        for runner in await asyncio.gather(*starting, return_exceptions=True):
+            if not isinstance(runner, BaseException):
+                await runner.stop()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rayreward.boundary import score_guarded
 from rayreward.compose import Method, Part, Rule, check_parts, combine, gate_is_open
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
@@ -85,7 +86,7 @@ class CompositeReward(RewardFunction):
         if self.rule.method in ("gate", "first_valid"):
             by_sample = await self._in_turn(samples)
         else:
-            columns = await asyncio.gather(*(reward.ascore(samples) for reward in self.rewards.values()))
+            columns = await asyncio.gather(*(score_guarded(reward.ascore, samples) for reward in self.rewards.values()))
             by_sample = [dict(zip(self.rewards, row, strict=True)) for row in zip(*columns, strict=True)]
         return [combine(self.parts, outputs, self.rule) for outputs in by_sample]
 
@@ -96,7 +97,7 @@ class CompositeReward(RewardFunction):
         for name, reward in self.rewards.items():
             if not waiting:
                 break
-            outputs = await reward.ascore([samples[index] for index in waiting])
+            outputs = await score_guarded(reward.ascore, [samples[index] for index in waiting])
             going_on = []
             for index, output in zip(waiting, outputs, strict=True):
                 by_sample[index][name] = output

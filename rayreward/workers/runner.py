@@ -7,13 +7,15 @@ that hangs, crashes or misbehaves costs the samples it was at, never the runner.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 import cloudpickle
 
+from rayreward.boundary import score_guarded
+from rayreward.errors import RewardLoadError
 from rayreward.function import RewardFunction
-from rayreward.outcome import failed_output
 from rayreward.types import FailureKind, RewardOutput, Sample
 from rayreward.workers.process import ProcessWorker
 
@@ -44,11 +46,12 @@ def build_runner(reward: RewardFunction, *, process_count: int = 1, timeout_s: f
     limit_s = reward.timeout_s if timeout_s is None else timeout_s
     if reward.isolation == "process":
         return ProcessRunner(reward, process_count=process_count, timeout_s=limit_s)
-    return InlineRunner(reward, timeout_s=limit_s)
+    runner = ThreadRunner if reward.isolation == "thread" else InlineRunner
+    return runner(reward, timeout_s=limit_s)
 
 
 class InlineRunner:
-    """Runs on the event loop: for rewards that are async, trivial, or move to a thread by themselves.
+    """Runs on the event loop: for rewards that are async or trivial.
 
     A deadline is kept by giving up on the answer; a sync reward that blocks cannot be interrupted here.
     """
@@ -70,28 +73,60 @@ class InlineRunner:
 
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
+        return await self._within_deadline(score_guarded(self._reward.ascore, samples), len(samples))
+
+    async def _within_deadline(self, work: Awaitable[list[RewardOutput]], count: int) -> list[RewardOutput]:
         try:
-            outputs = await asyncio.wait_for(self._reward.ascore(samples), self._timeout_s)
+            return await asyncio.wait_for(work, self._timeout_s)
         except TimeoutError:
-            message = f"no answer within {self._timeout_s:g} s for {len(samples)} samples together"
-            return [RewardOutput.failed(FailureKind.TIMEOUT, message) for _ in samples]
-        except Exception as error:  # noqa: BLE001 - the boundary: a subclass's own ascore may raise anything
-            return [failed_output(error) for _ in samples]
-        if len(outputs) != len(samples):
-            message = f"the reward must give one output a sample: asked for {len(samples)}, found {len(outputs)}"
-            return [RewardOutput.failed(FailureKind.INVALID_OUTPUT, message) for _ in samples]
-        return outputs
+            message = f"no answer within {self._timeout_s:g} s for {count} samples together"
+            return [RewardOutput.failed(FailureKind.TIMEOUT, message) for _ in range(count)]
 
     async def stop(self) -> None:
         """Nothing is held."""
+
+
+class ThreadRunner(InlineRunner):
+    """Runs on one thread with an event loop of its own, so that sync work does not hold up the replica.
+
+    A deadline is kept by giving up on the answer: the thread stays busy until the reward returns.
+    """
+
+    def __init__(self, reward: RewardFunction, *, timeout_s: float) -> None:
+        super().__init__(reward, timeout_s=timeout_s)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Load the reward and start the thread."""
+        await super().start()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=_serve, args=[self._loop], name="rayreward-reward", daemon=True).start()
+
+    async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        """One output a sample, in order."""
+        if self._loop is None:
+            raise RuntimeError("a runner was used before its start or after its stop; this is a bug in rayreward")
+        work = asyncio.run_coroutine_threadsafe(score_guarded(self._reward.ascore, samples), self._loop)
+        return await self._within_deadline(asyncio.wrap_future(work), len(samples))
+
+    async def stop(self) -> None:
+        """End the thread, as soon as the reward lets it."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
 
 
 class ProcessRunner:
     """Runs in killable processes; a batch is spread over those that exist."""
 
     def __init__(self, reward: RewardFunction, *, process_count: int, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        blob = cloudpickle.dumps(reward)
+        self._timeout_s, self._version = timeout_s, reward.version
+        blob = _pickled(reward)
         self._workers = [
             ProcessWorker(blob, one_by_one=reward.scores_one_by_one, concurrent=reward.is_async)
             for _ in range(process_count)
@@ -103,12 +138,16 @@ class ProcessRunner:
 
     @property
     def version(self) -> str:
-        """The reward's version as its process hashed it."""
-        return self._workers[0].version or "unknown"
+        """The reward's version."""
+        return self._version
 
     async def start(self) -> None:
-        """Start all processes at once."""
-        await asyncio.gather(*(worker.start() for worker in self._workers))
+        """Start all processes at once; where one cannot, none is left."""
+        try:
+            await asyncio.gather(*(worker.start() for worker in self._workers))
+        except BaseException:
+            await self.stop()
+            raise
 
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
@@ -126,5 +165,16 @@ class ProcessRunner:
             self._idle.put_nowait(worker)
 
     async def stop(self) -> None:
-        """Kill every process."""
-        await asyncio.gather(*(worker.stop() for worker in self._workers))
+        """Kill every process; what is under way fails as `unavailable`."""
+        await asyncio.gather(*(worker.close() for worker in self._workers))
+
+
+def _pickled(reward: RewardFunction) -> bytes:
+    try:
+        blob: bytes = cloudpickle.dumps(reward)
+    except Exception as error:  # the boundary: the author's objects pickle themselves
+        raise RewardLoadError(
+            f"reward {reward.name or type(reward).__name__!r} cannot be sent to its worker process: {error}; open what "
+            f"cannot be pickled in load(), or declare isolation='thread' or 'inline'"
+        ) from error
+    return blob

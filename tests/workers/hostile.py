@@ -1,0 +1,126 @@
+"""Rewards that misbehave by the response's text. Imported in worker processes: nothing heavy here."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from rayreward import RewardFunction, RewardOutput, Sample
+
+
+class OnlyHere:
+    """A value of a class that other processes cannot import."""
+
+    def __reduce__(self) -> Any:
+        return __import__, ("module_that_only_the_worker_has",)
+
+
+def misbehave(response: str) -> Any:
+    match response:
+        case "hang":
+            threading.Event().wait()
+        case "spin":
+            while True:
+                pass
+        case "exit":
+            os._exit(3)
+        case "sys.exit":
+            sys.exit("usage")
+        case "segfault":
+            ctypes.string_at(0)
+        case "sigkill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang up":
+            os.closerange(3, 100)
+        case "raise":
+            raise ValueError("as asked")
+        case "nan":
+            return math.nan
+        case "print":
+            print("noise on standard output")  # noqa: T201
+        case "unpicklable":
+            return {"score": 0.5, "lock": threading.Lock()}
+        case "foreign":
+            return {"score": 0.5, "value": OnlyHere()}
+        case "pid":
+            return {"score": 1.0, "pid": os.getpid()}
+        case "spawn":
+            child = subprocess.Popen(["sleep", "600"])
+            return {"score": 1.0, "pid": child.pid}
+        case "spawn and hang":
+            subprocess.run(["sleep", "600"], check=False)
+        case "spawn and exit":
+            subprocess.Popen(["sleep", "600"])
+            os._exit(3)
+    return float(len(response))
+
+
+async def misbehave_async(response: str) -> Any:
+    if response == "wait":
+        await asyncio.Event().wait()
+    await asyncio.sleep(0)
+    return misbehave(response)
+
+
+def misbehave_together(responses: list[str]) -> list[Any]:
+    return [misbehave(response) for response in responses]
+
+
+_opened: list[asyncio.AbstractEventLoop] = []
+
+
+async def same_loop(response: str) -> float:
+    """Whether the loop of the first call is still the one."""
+    _opened.append(asyncio.get_running_loop())
+    return float(_opened[0] is _opened[-1])
+
+
+class Careless(RewardFunction):
+    """A subclass with an `ascore` of its own, which gives what it is told."""
+
+    def __init__(self, answer: Any, isolation: Any = "process") -> None:
+        self.answer, self.isolation = answer, isolation
+
+    async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return list(self.answer)
+
+
+class BreaksAtLoad(RewardFunction):
+    """Cannot be loaded; where `once` names a file that is not there yet, only the first time."""
+
+    def __init__(self, how: str = "raise", once: str | None = None) -> None:
+        self.how, self.once = how, once
+
+    def load(self) -> None:
+        if self.once is not None:
+            try:
+                os.close(os.open(self.once, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                return
+        if self.how == "exit":
+            os._exit(4)
+        if self.how == "sys.exit":
+            sys.exit("usage")
+        raise ValueError("no weights")
+
+    def compute_reward(self, trajectory: Sample) -> float:
+        return 1.0
+
+
+def misbehave_answering(answer: Any) -> Any:
+    """A batch function that always answers the same."""
+
+    def fixed(responses: list[str]) -> Any:
+        return answer
+
+    return fixed
