@@ -1,0 +1,208 @@
+"""Fakes under the real interfaces: test rewards and trainers the way rayreward is tested.
+
+`ScriptedReward` answers, fails, hangs or dies as it is told. `served` is a whole service in this process: the real
+router and the real HTTP door over the real runners, without Ray and without a port. `ManualClock` is the time for
+whatever takes a `now`. Nothing here looks at a real clock or the network.
+
+Example:
+    >>> from rayreward.rewards import LengthReward
+    >>> with served({"length": LengthReward(target=2, tolerance=1)}) as service:
+    ...     [output] = service.client.score([{"response": "two words"}])
+    >>> output.score
+    1.0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import httpx
+
+from rayreward.client import HttpClient
+from rayreward.client.sync import run_sync
+from rayreward.errors import ConfigError
+from rayreward.function import Isolation, RewardFunction
+from rayreward.log.record import RewardLog
+from rayreward.router.batching import BatchLimits
+from rayreward.router.coalescer import Coalescer, Send
+from rayreward.router.config import Limits, OpenRLHFPolicy
+from rayreward.router.openrlhf import OpenRLHFRoute
+from rayreward.router.router import Lane, Router
+from rayreward.serve.door import Door
+from rayreward.types import RewardOutput, Sample, Timings, Trajectory
+from rayreward.workers import Runner, build_runner
+
+__all__ = ["EXIT", "HANG", "ManualClock", "ScriptedReward", "served"]
+
+
+class ManualClock:
+    """A clock that stands still until it is told.
+
+    Example:
+        >>> clock = ManualClock()
+        >>> clock.advance(1.5)
+        >>> clock()
+        1.5
+    """
+
+    def __init__(self, now_s: float = 0.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        """The time, in seconds."""
+        return self.now_s
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+
+
+class Act(enum.Enum):
+    """What a scripted reward can do beside answering and raising."""
+
+    HANG = "hang"
+    EXIT = "exit"
+
+
+HANG, EXIT = Act.HANG, Act.EXIT
+
+
+class ScriptedReward(RewardFunction):
+    """A reward whose answer to each response is written down beforehand.
+
+    Args:
+        script: by response: a value to return, an exception to raise, `HANG` (never answer) or `EXIT` (end the
+            process, with code 70).
+        default: the same for every other response.
+        isolation: "inline", or "process" to be killed for real.
+        timeout_s: how long a hang may last.
+
+    Raises:
+        ConfigError: `EXIT` without a process of its own.
+
+    Example:
+        >>> reward = ScriptedReward({"bad": ValueError("no")}, default=0.5)
+        >>> [output.score for output in reward.score([Sample(response="good"), Sample(response="bad")])]
+        [0.5, None]
+    """
+
+    name = "scripted"
+
+    def __init__(
+        self,
+        script: Mapping[str, Any] | None = None,
+        *,
+        default: Any = 1.0,
+        isolation: Isolation = "inline",
+        timeout_s: float = 30.0,
+    ) -> None:
+        self.script, self.default = dict(script or {}), default
+        self.isolation, self.timeout_s = isolation, timeout_s
+        self._scored: list[str] = []
+        if isolation != "process" and any(act is EXIT for act in (default, *self.script.values())):
+            raise ConfigError("a script that ends its process needs isolation='process'")
+
+    @property
+    def scored(self) -> list[str]:
+        """The responses that it was asked for, in order; those of a worker process stay there."""
+        return list(self._scored)
+
+    def compute_reward(self, trajectory: Trajectory) -> Any:
+        """What the script says."""
+        self._scored.append(trajectory.response)
+        act = self.script.get(trajectory.response, self.default)
+        if isinstance(act, BaseException):
+            raise act
+        if act is EXIT:
+            os._exit(70)
+        if act is HANG:
+            return asyncio.Event().wait() if self.isolation == "inline" else _block()
+        return act
+
+
+def _block() -> None:
+    while True:
+        time.sleep(3600)
+
+
+class served:
+    """A service of some rewards in this process, for as long as the ``with`` or ``async with`` lasts.
+
+    Inside ``async with``, await the client's async methods; inside ``with``, call its sync ones.
+
+    Args:
+        rewards: by name, rewards or functions; the first is the main one.
+        token: what callers must send; its own client does.
+
+    Attributes:
+        client: an `HttpClient` whose requests go through the door, bytes and all.
+        http: a plain httpx client of the door, for raw requests (async only).
+        door: the ASGI application.
+        router: what is behind it.
+    """
+
+    def __init__(
+        self,
+        rewards: Mapping[str, RewardFunction | Callable[..., Any]],
+        *,
+        openrlhf: OpenRLHFPolicy | None = None,
+        limits: Limits | None = None,
+        token: str | None = None,
+        log: RewardLog | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rewards = {
+            name: reward if isinstance(reward, RewardFunction) else RewardFunction(func=reward)
+            for name, reward in rewards.items()
+        }
+        self._runners = {name: build_runner(reward) for name, reward in self._rewards.items()}
+        lanes = {
+            name: Lane(Coalescer(_sending(runner, now), slot_count=2, limits=BatchLimits(), now=now))
+            for name, runner in self._runners.items()
+        }
+        self.router = Router(lanes, main_reward=next(iter(lanes)), log=log, now=now)
+        route = OpenRLHFRoute(self.router, openrlhf or OpenRLHFPolicy())
+        digest = hashlib.sha256(token.encode()).hexdigest() if token else None
+        self.door = Door(self.router, route, limits or Limits(), token_sha256=digest)
+        transport = httpx.ASGITransport(self.door)
+        self.client = HttpClient("http://rayreward.test", token=token or "", transport=transport)
+        self.http = httpx.AsyncClient(base_url="http://rayreward.test", transport=transport)
+
+    async def __aenter__(self) -> Self:
+        for name, runner in self._runners.items():
+            await runner.start()
+            lane = self.router.lanes[name]
+            lane.version, lane.description, lane.is_ready = runner.version, self._rewards[name].description, True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.aclose()
+        await self.http.aclose()
+        for lane in self.router.lanes.values():
+            await lane.coalescer.close()
+        for runner in self._runners.values():
+            await runner.stop()
+
+    def __enter__(self) -> Self:
+        return run_sync(self.__aenter__())
+
+    def __exit__(self, *_: object) -> None:
+        run_sync(self.__aexit__())
+
+
+def _sending(runner: Runner, now: Callable[[], float]) -> Send:
+    """What a replica does with a batch: score it and stamp the outputs."""
+
+    async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
+        started_s = now()
+        outputs = await runner.run(batch)
+        timings = Timings(computed_s=now() - started_s, batch_samples=len(batch))
+        return [output.stamped(version=runner.version, timings=timings) for output in outputs]
+
+    return send
