@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rayreward.client.base import RewardClient
-from rayreward.client.sync import background_loop, run_sync
+from rayreward.client.sync import background_loop, keep_inherited, run_sync
 from rayreward.errors import ConfigError, UnknownRewardError, did_you_mean
 from rayreward.function import RewardFunction
 from rayreward.spec import load_reward
@@ -81,6 +81,7 @@ class LocalClient(RewardClient):
     def _forget_a_parents_runners(self) -> None:
         """In a forked process, the worker processes and their connections are its parent's."""
         if self._pid != os.getpid():
+            keep_inherited(self._runners)
             self._pid, self._runners = os.getpid(), {}
 
     async def _start(self, name: str) -> Runner:

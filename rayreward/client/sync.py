@@ -82,9 +82,21 @@ def background_loop() -> asyncio.AbstractEventLoop:
         return _loop
 
 
+_inherited: list[Any] = []
+
+
+def keep_inherited(value: Any) -> None:
+    """Let `value` live as long as this forked process does.
+
+    Sockets that close here would be taken off their parent's loop: parent and child share one epoll.
+    """
+    _inherited.append(value)
+
+
 def _forget() -> None:
     """A forked process inherits the loop but not the thread that ran it, and perhaps a lock that nobody releases."""
     global _lock, _loop
+    keep_inherited(_loop)
     _lock, _loop = threading.Lock(), None
 
 
