@@ -71,7 +71,8 @@ def preflight(
     Raises:
         ConfigError: everything that was found, one line each.
     """
-    findings = [*check_version(), *check_batches(spec), *check_placement(spec), *check_prompts(spec)]
+    findings = [*check_version(), *check_batches(spec), *check_placement(spec)]
+    findings += [*check_model(spec), *check_prompts(spec)]
     # Without proxies of the environment: OpenRLHF's own client knows none either.
     with httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False, transport=transport) as http:
         findings += [finding for url in job.reward_urls for finding in check_reward(url, read_probe(spec), http)]
@@ -158,12 +159,28 @@ def check_room(plan: Resources, free: Resources | None) -> Iterator[Finding]:
 def read_free_resources(dashboard_url: str, http: httpx.Client) -> Resources | None:
     """What the cluster has left; None where its dashboard does not say."""
     try:
-        answer = http.get(f"{dashboard_url.rstrip('/')}/api/cluster_status")
-        usage = answer.json()["data"]["clusterStatus"]["loadMetricsReport"]["usage"]
+        status = http.get(f"{dashboard_url.rstrip('/')}/api/cluster_status").json()
+        usage = status["data"]["clusterStatus"]["loadMetricsReport"]["usage"]
+        if not usage.keys() & {"GPU", "CPU"}:
+            # For some seconds after its start a cluster reports no usage at all: then nothing is in use yet.
+            return _read_all_resources(dashboard_url, http)
         free = {kind: total - used for kind, (used, total) in usage.items() if kind in ("GPU", "CPU")}
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return Resources(gpus=free.get("GPU", 0.0), cpus=free.get("CPU", 0.0))
+
+
+def _read_all_resources(dashboard_url: str, http: httpx.Client) -> Resources:
+    nodes = http.get(f"{dashboard_url.rstrip('/')}/api/v0/nodes", params={"detail": True}).json()
+    alive = [node["resources_total"] for node in nodes["data"]["result"]["result"] if node["state"] == "ALIVE"]
+    return Resources(gpus=sum(node.get("GPU", 0.0) for node in alive), cpus=sum(node.get("CPU", 0.0) for node in alive))
+
+
+def check_model(spec: OpenRLHFSpec) -> Iterator[Finding]:
+    """Whether a model that is named by its folder is there; a name on a hub is left to OpenRLHF."""
+    for key, path in (("model.path", spec.model.path), ("model.critic_path", spec.model.critic_path)):
+        if path is not None and is_local(path) and not (Path(path) / "config.json").is_file():
+            yield Finding("model", f"{path} has no config.json", f"{key} must name a folder that every node can read")
 
 
 def check_prompts(spec: OpenRLHFSpec) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from rayreward.jobs.preflight import (
     Finding,
     Resources,
     check_batches,
+    check_model,
     check_placement,
     check_prompts,
     check_reward,
@@ -124,9 +125,31 @@ def test_free_resources_are_what_the_dashboard_does_not_count_as_used() -> None:
     assert read_free_resources(DASHBOARD, http) == Resources(gpus=3.0, cpus=6.0)
 
 
+def test_a_cluster_that_does_not_report_its_usage_yet_is_asked_for_its_nodes() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/cluster_status":
+            return httpx.Response(200, json={"data": {"clusterStatus": {"loadMetricsReport": {"usage": {}}}}})
+        nodes = [
+            {"state": "ALIVE", "resources_total": {"CPU": 8.0, "GPU": 4.0}},
+            {"state": "ALIVE", "resources_total": {"CPU": 2.0}},
+            {"state": "DEAD", "resources_total": {"CPU": 64.0, "GPU": 8.0}},
+        ]
+        return httpx.Response(200, json={"data": {"result": {"result": nodes}}})
+
+    assert read_free_resources(DASHBOARD, client(answer)) == Resources(gpus=4.0, cpus=10.0)
+
+
 @pytest.mark.parametrize("answer", [httpx.Response(500), httpx.Response(200, json={"data": None}), httpx.Response(200)])
 def test_a_dashboard_that_answers_otherwise_says_nothing(answer: httpx.Response) -> None:
     assert read_free_resources(DASHBOARD, client(lambda _: answer)) is None
+
+
+def test_a_folder_without_a_model_is_found(tmp_path: Path) -> None:
+    (finding,) = check_model(build_spec(model={"path": str(tmp_path)}))
+
+    assert "has no config.json" in finding.found
+    (tmp_path / "config.json").touch()
+    assert list(check_model(build_spec(model={"path": str(tmp_path), "critic_path": "owner/name"}))) == []
 
 
 def test_good_prompts_have_no_findings(prompts: Path) -> None:
@@ -280,12 +303,12 @@ def test_everything_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> No
         preflight(spec, job, dashboard_url=DASHBOARD, transport=httpx.MockTransport(answer))
 
     lines = str(caught.value).splitlines()
-    assert [line.split(": ")[1] for line in lines] == ["batches", "prompts", "reward", "cluster"]
+    assert [line.split(": ")[1] for line in lines] == ["batches", "model", "prompts", "reward", "cluster"]
 
 
 def test_a_good_plan_passes(monkeypatch: pytest.MonkeyPatch, prompts: Path) -> None:
     monkeypatch.setattr(preflight_module, "installed_version", lambda: SUPPORTED_OPENRLHF)
-    spec = build_spec(data={"prompts": str(prompts)}, resources={"autoscaled": True})
+    spec = build_spec(model={"path": "owner/name"}, data={"prompts": str(prompts)}, resources={"autoscaled": True})
     job = render(spec, reward_urls=[REWARD], run_id="r")
 
     preflight(spec, job, dashboard_url=DASHBOARD, transport=httpx.MockTransport(scoring({"rewards": [1.0]})))

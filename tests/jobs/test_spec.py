@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.spec import apply_overrides, is_local, load_spec, resolve_paths
+from rayreward.jobs.spec import is_local, load_spec, resolve_paths
 from tests.jobs.conftest import build_spec
 
 MINIMAL = "name: first\nmodel: {path: Qwen/Qwen2.5-0.5B}\ndata: {prompts: ./prompts.jsonl}\n"
@@ -39,35 +39,11 @@ def test_a_spec_survives_pickling() -> None:
     assert pickle.loads(pickle.dumps(spec)) == spec
 
 
-def test_overrides_are_read_as_yaml_and_leave_the_data_alone() -> None:
-    data = {"name": "a", "rollout": {"batch_size": 8}}
-
-    merged = apply_overrides(data, ["rollout.batch_size=16", "rollout.top_p=0.9", "train.async_rollout=true"])
-
-    assert merged == {"name": "a", "rollout": {"batch_size": 16, "top_p": 0.9}, "train": {"async_rollout": True}}
-    assert data == {"name": "a", "rollout": {"batch_size": 8}}
-
-
-def test_an_override_can_set_a_raw_flag_with_its_dots() -> None:
-    assert apply_overrides({}, ["extra_args.train.enable_ema=true"]) == {"extra_args": {"train.enable_ema": True}}
-
-
 def test_an_override_in_scientific_notation_is_a_number(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(MINIMAL)
 
     assert load_spec(path, ["optimizer.learning_rate=1e-2"]).optimizer.learning_rate == 0.01
-
-
-@pytest.mark.parametrize("override", ["rollout.batch_size", "=8", "rollout..batch_size=8", "name=[", "name.first=x"])
-def test_a_malformed_override_is_refused(override: str) -> None:
-    with pytest.raises(ConfigError, match="override"):
-        apply_overrides({"name": "a"}, [override])
-
-
-def test_a_spec_that_is_no_mapping_is_refused() -> None:
-    with pytest.raises(ConfigError, match="mapping"):
-        apply_overrides(["name"], [])
 
 
 def test_local_paths_become_absolute_and_hub_names_stay(tmp_path: Path) -> None:
