@@ -2,7 +2,8 @@
 
 What arrives: named parts with weights, and the output of each for one sample. What leaves: one output whose
 components keep the parts' raw scores, weights and reasons beside the total. A required part that fails fails the
-sample; an optional one is left out, the other weights grow to fill its place, and the output shows its failure.
+sample; an optional one is left out, the other weights grow to fill its place, and the output shows its failure. No
+failure ever becomes a number here.
 
 Pure: nothing here runs a reward (see `rayreward.rewards.composite`).
 """
@@ -74,11 +75,15 @@ def check_parts(parts: Sequence[Part], rule: Rule) -> None:
         raise ConfigError(f"weights mean something in a weighted_sum only; remove them for {rule.method!r}")
     if rule.method == "gate" and len(parts) < 2:
         raise ConfigError("a gate needs its checks first and what they guard last: at least two parts")
+    if rule.method == "gate" and not parts[-1].is_required:
+        raise ConfigError(
+            f"what a gate guards cannot be optional, found {parts[-1].name!r}: nothing else gives a score"
+        )
 
 
-def gate_is_open(check: RewardOutput, rule: Rule) -> bool:
-    """Whether a sample that a check scored goes on to the next part. A check that failed stops it too."""
-    return check.score is not None and check.score >= rule.threshold
+def gate_is_open(part: Part, check: RewardOutput, rule: Rule) -> bool:
+    """Whether a sample that a check scored goes on to the next part. A required check that failed stops it too."""
+    return not part.is_required if check.score is None else check.score >= rule.threshold
 
 
 def combine(parts: Sequence[Part], outputs: Mapping[str, RewardOutput], rule: Rule) -> RewardOutput:
@@ -99,13 +104,18 @@ def combine(parts: Sequence[Part], outputs: Mapping[str, RewardOutput], rule: Ru
         return RewardOutput(metrics=metrics, failure=_attributed(outputs[stopping[0].name], stopping[0].name))
     scores = {part.name: score for part in ran if (score := outputs[part.name].score) is not None}
     valid = [part for part in ran if part.name in scores]
-    if not valid:
-        first = outputs[ran[0].name] if ran else RewardOutput()
-        return RewardOutput(metrics=metrics, failure=_attributed(first, ran[0].name if ran else None))
+    if not valid or (rule.method == "weighted_sum" and _lacks_rewards(parts, valid)):
+        lost = next((part.name for part in ran if part.name not in scores), None)
+        return RewardOutput(metrics=metrics, failure=_attributed(outputs[lost] if lost else RewardOutput(), lost))
     skipped = [part.name for part in parts if part not in valid]
     total, reason = _TOTALS[rule.method](parts, valid, scores, rule)
     metadata = {"skipped_components": skipped} if skipped else {}
     return RewardOutput(total, metrics, reason=reason, metadata=metadata)
+
+
+def _lacks_rewards(parts: Sequence[Part], valid: Sequence[Part]) -> bool:
+    """Whether only penalties are left of a sum: its total would say nothing but that something failed."""
+    return any(part.weight > 0 for part in parts) and not any(part.weight > 0 for part in valid)
 
 
 def _component(part: Part, output: RewardOutput) -> MetricRewardOutput:
@@ -123,10 +133,17 @@ Total = tuple[float, str | None]
 
 
 def _weighted_sum(parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: Rule) -> Total:
-    present = math.fsum(part.weight for part in valid)
-    # Missing optional parts: the others grow so that the total keeps its scale (weights that cancel out cannot).
-    growth = math.fsum(part.weight for part in parts) / present if len(valid) < len(parts) and present else 1.0
-    return math.fsum(part.weight * scores[part.name] for part in valid) * growth, None
+    # Missing optional parts: the others grow so that the total keeps its scale. Rewards and penalties each among their
+    # own: together they may sum to nothing, and a missing penalty is no reason to scale a reward.
+    growth = {sign: _growth(parts, valid, sign) for sign in (True, False)}
+    return math.fsum(growth[part.weight > 0] * part.weight * scores[part.name] for part in valid), None
+
+
+def _growth(parts: Sequence[Part], valid: Sequence[Part], is_reward: bool) -> float:
+    configured, present = (
+        math.fsum(part.weight for part in listed if (part.weight > 0) == is_reward) for listed in (parts, valid)
+    )
+    return configured / present if present else 1.0
 
 
 def _product(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: Rule) -> Total:
@@ -156,7 +173,7 @@ def _gate(parts: Sequence[Part], valid: Sequence[Part], scores: Scores, rule: Ru
     guarded = parts[-1]
     if guarded.name in scores:
         return scores[guarded.name], None
-    stopped = next((part.name for part in valid if scores[part.name] < rule.threshold), valid[-1].name)
+    stopped = next(part.name for part in valid if scores[part.name] < rule.threshold)
     return rule.closed_score, f"stopped by {stopped}: {scores[stopped]:g} < {rule.threshold:g}"
 
 

@@ -16,9 +16,9 @@ from rayreward.types import RewardOutput, Sample
 class CompositeReward(RewardFunction):
     """Parts combined by a rule; each part stays visible as a component with its raw score and weight.
 
-    Parts run side by side. With ``combine="gate"`` the checks run first, in order, and a sample that one of them
-    stops never reaches what comes after (so a model or a judge is not paid for it); with "first_valid" a part runs
-    only for samples that have no score yet.
+    Parts run side by side, within the longest of their deadlines. With ``combine="gate"`` the checks run first, in
+    order, and a sample that one of them stops never reaches what comes after (so a model or a judge is not paid for
+    it); with "first_valid" a part runs only for samples that have no score yet.
 
     Args:
         parts: ``(reward, weight)`` pairs, ``(reward, weight, name)`` triples, or a ``{name: reward}`` dict.
@@ -61,6 +61,7 @@ class CompositeReward(RewardFunction):
         unknown = set(optional) - rewards.keys()
         if unknown:
             raise ConfigError(f"optional names {sorted(unknown)[0]!r}, which is no part; parts: {', '.join(rewards)}")
+        self.timeout_s = max(reward.timeout_s for reward in rewards.values())
         self.isolation = _strongest([reward.isolation for reward in rewards.values()])
         self.deterministic = all(reward.deterministic for reward in rewards.values())
 
@@ -94,17 +95,18 @@ class CompositeReward(RewardFunction):
         """Part after part, each for the samples that still need it."""
         by_sample: list[dict[str, RewardOutput]] = [{} for _ in samples]
         waiting = list(range(len(samples)))
-        for name, reward in self.rewards.items():
+        for part in self.parts:
             if not waiting:
                 break
-            outputs = await score_guarded(reward.ascore, [samples[index] for index in waiting])
+            name, ascore = part.name, self.rewards[part.name].ascore
+            outputs = await score_guarded(ascore, [samples[index] for index in waiting])
             going_on = []
             for index, output in zip(waiting, outputs, strict=True):
                 by_sample[index][name] = output
                 if self.rule.method == "first_valid":
                     needs_next = not output.is_valid
                 else:
-                    needs_next = gate_is_open(output, self.rule)
+                    needs_next = gate_is_open(part, output, self.rule)
                 if needs_next:
                     going_on.append(index)
             waiting = going_on
