@@ -7,20 +7,22 @@ from collections.abc import Sequence
 
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
+from rayreward.rewards.keyword import checked_texts
 from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 
 
 class FormatReward(RewardFunction):
     """The share of rules that a response keeps: each section present, each pattern absent. Range [0, 1].
 
-    What games it: naming the sections and writing nothing in them.
+    What games it: naming the sections and writing nothing in them. Patterns that repeat (``*``, ``+``, ``{…}``) can
+    take for ever on a text that is made for it, so with one of those it runs in a process that can be killed.
 
     Args:
         required_sections: texts that must occur, whatever their case.
         forbidden_patterns: regular expressions that must not match, whatever the case.
 
     Raises:
-        ConfigError: no rule at all, or a pattern that is no regular expression.
+        ConfigError: no rule at all, one that is no text, or a pattern that is no regular expression.
 
     Example:
         >>> FormatReward(required_sections=["Answer"])(response="Answer: 4").score
@@ -34,9 +36,12 @@ class FormatReward(RewardFunction):
     def __init__(self, required_sections: Sequence[str] = (), forbidden_patterns: Sequence[str] = ()) -> None:
         if not required_sections and not forbidden_patterns:
             raise ConfigError("FormatReward needs required_sections or forbidden_patterns, found neither")
-        self.required_sections, self.forbidden_patterns = list(required_sections), list(forbidden_patterns)
+        self.required_sections = checked_texts("required_sections", required_sections)
+        self.forbidden_patterns = checked_texts("forbidden_patterns", forbidden_patterns)
+        if any(re.search(r"[*+{]", pattern) for pattern in self.forbidden_patterns):
+            self.isolation = "process"
         try:
-            self._forbidden = [re.compile(pattern, re.IGNORECASE) for pattern in forbidden_patterns]
+            self._forbidden = [re.compile(pattern, re.IGNORECASE) for pattern in self.forbidden_patterns]
         except re.error as error:
             raise ConfigError(f"forbidden_patterns: {error.pattern!r} is no regular expression: {error}") from None
 

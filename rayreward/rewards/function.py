@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,11 @@ class FunctionReward(RewardFunction):
             raise ConfigError(f"FunctionReward needs a function, found {type(fn).__name__}")
         self.fn, self.isolation = fn, isolation
         self.name = getattr(fn, "__name__", "function")
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function is ``async def``."""
+        return inspect.iscoroutinefunction(self.fn)
 
     def compute_reward(self, trajectory: Trajectory) -> Any:
         """What the function returns; it may be an awaitable."""

@@ -22,7 +22,7 @@ class KeywordReward(RewardFunction):
         penalty_keywords: each present takes `penalty_weight` away.
 
     Raises:
-        ConfigError: no keyword at all.
+        ConfigError: no keyword at all, or one that is no text.
 
     Example:
         >>> KeywordReward(required=["because", "therefore"])(response="Because it rains.").score
@@ -43,8 +43,12 @@ class KeywordReward(RewardFunction):
         bonus_weight: float = 0.1,
         penalty_weight: float = 0.1,
     ) -> None:
-        self.required_keywords = [*required_keywords, *required]
-        self.bonus_keywords, self.penalty_keywords = list(bonus_keywords), list(penalty_keywords)
+        self.required_keywords = [
+            *checked_texts("required_keywords", required_keywords),
+            *checked_texts("required", required),
+        ]
+        self.bonus_keywords = checked_texts("bonus_keywords", bonus_keywords)
+        self.penalty_keywords = checked_texts("penalty_keywords", penalty_keywords)
         self.bonus_weight, self.penalty_weight = bonus_weight, penalty_weight
         if not (self.required_keywords or self.bonus_keywords or self.penalty_keywords):
             raise ConfigError("KeywordReward needs required_keywords, bonus_keywords or penalty_keywords; found none")
@@ -63,6 +67,17 @@ class KeywordReward(RewardFunction):
             for name, score in (("required", share), ("bonus", bonus), ("penalty", penalty))
         }
         return RewardOutput(min(1.0, max(0.0, share + bonus + penalty)), metrics)
+
+
+def checked_texts(what: str, texts: Sequence[str]) -> list[str]:
+    """`texts` as a list.
+
+    Raises:
+        ConfigError: one text instead of a list (its letters would be taken), an empty text, or no text.
+    """
+    if isinstance(texts, str) or not all(isinstance(text, str) and text for text in texts):
+        raise ConfigError(f"{what} must be a list of texts that are not empty, found {texts!r:.80}")
+    return list(texts)
 
 
 def _present(keywords: Sequence[str], text: str) -> list[str]:

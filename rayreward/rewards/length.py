@@ -43,10 +43,12 @@ class LengthReward(RewardFunction):
         target: int | None = None,
         unit: Literal["words", "characters"] = "words",
     ) -> None:
+        if target is not None and target_length is not None:
+            raise ConfigError("LengthReward takes target_length or target (another name for it), not both")
         length = target_length if target is None else target
         if length is None or length < 0:
             raise ConfigError(f"LengthReward needs target_length, a number of {unit} from 0 up; found {length!r}")
-        if tolerance <= 0:
+        if not tolerance > 0:
             raise ConfigError(f"LengthReward needs a tolerance above 0, found {tolerance!r}")
         if reward_type not in ("gaussian", "linear"):
             raise ConfigError(f"LengthReward(reward_type={reward_type!r}): known are 'gaussian' and 'linear'")
@@ -58,5 +60,5 @@ class LengthReward(RewardFunction):
         """The score of the response's length."""
         count = len(trajectory.response.split()) if self.unit == "words" else len(trajectory.response)
         distance = (count - self.target_length) / self.tolerance
-        score = math.exp(-(distance**2) / 2) if self.reward_type == "gaussian" else max(0.0, 1.0 - abs(distance))
+        score = math.exp(-distance * distance / 2) if self.reward_type == "gaussian" else max(0.0, 1.0 - abs(distance))
         return RewardOutput(score, reason=f"{count} {self.unit}, target {self.target_length}")
