@@ -173,6 +173,11 @@ class RewardFunction:
         return type(self).ascore is RewardFunction.ascore and self._remote is None and not is_batch
 
     @property
+    def scores_batches(self) -> bool:
+        """Whether one call of the author's code takes a whole batch."""
+        return self._signature is not None and self._signature.mode == "batch"
+
+    @property
     def is_async(self) -> bool:
         """Whether the author's code is ``async def``, or another service's."""
         return self._remote is not None or _is_coroutine_function(self._function or self.compute_reward)

@@ -16,10 +16,9 @@ from pathlib import Path
 from rich.console import Console
 
 from rayreward.errors import ConfigError
-from rayreward.function import RewardFunction
-from rayreward.loading import load_object, names_in_file
 from rayreward.rewards import BUILTINS
 from rayreward.router.config import ServiceConfig, read_service_config
+from rayreward.scoring.find_reward import rewards_in_file
 from rayreward.serve.cluster import EmbeddedCluster, check_port
 
 
@@ -56,7 +55,7 @@ def serve(
 
         console.print(f"Starting {len(config.rewards)} reward(s) …")
         ray_serve.run(build_app(config), name=name, route_prefix="/")
-        console.print(_banner(config, url), highlight=False)
+        console.print(_banner(config, url), highlight=False, soft_wrap=True)
         try:
             _wait_for_interrupt()
         finally:
@@ -76,7 +75,7 @@ def read_target(target: str) -> ServiceConfig:
     if path.suffix in (".yaml", ".yml"):
         return read_service_config(path)
     if path.suffix == ".py":
-        addresses = [f"{target}::{name}" for name in rewards_in_file(path)]
+        addresses = [f"{target}::{name}" for name in rewards_in_file(target)]
     elif ":" in target:
         addresses = [target]
     elif target in BUILTINS:
@@ -89,26 +88,6 @@ def read_target(target: str) -> ServiceConfig:
     config = ServiceConfig.parse({"rewards": rewards}, source=target)
     config.check_loadable(target)
     return config
-
-
-def rewards_in_file(path: Path) -> list[str]:
-    """The rewards that a Python file defines: decorated functions and `RewardFunction` values, in its order.
-
-    Raises:
-        ConfigError: it defines none.
-        RewardLoadError: it is missing, or importing it fails.
-    """
-    names = [name for name in names_in_file(path) if not name.startswith("_")]
-    found = [name for name in dict.fromkeys(names) if _is_reward(load_object(f"{path}::{name}"))]
-    if not found:
-        raise ConfigError(
-            f"{path}: defines no reward; decorate a function with @reward_function, or name it: {path}::name"
-        )
-    return found
-
-
-def _is_reward(value: object) -> bool:
-    return isinstance(value, RewardFunction) or (hasattr(value, "__rayreward__") and not isinstance(value, type))
 
 
 @contextmanager

@@ -185,6 +185,8 @@ def _error_of(answer: httpx.Response) -> RayRewardError:
     match answer.status_code:
         case 401 | 403:
             return AuthenticationError(message)
+        case 404 if not _is_ours(answer):
+            return ServiceUnavailableError(f"no reward service runs at {answer.request.url}: {message}")
         case 404:
             return UnknownRewardError(message)
         case 429:
@@ -197,6 +199,11 @@ def _error_of(answer: httpx.Response) -> RayRewardError:
             return ServiceUnavailableError(f"the service answered {status}: {message}")
         case status:
             return InvalidOutputError(f"the service answered {status}: {message}")
+
+
+def _is_ours(answer: httpx.Response) -> bool:
+    """Whether a reward service wrote this: Serve's own proxy answers in plain text where no application is."""
+    return "json" in answer.headers.get("content-type", "")
 
 
 def _retry_after_s(answer: httpx.Response) -> float:

@@ -59,7 +59,7 @@ class Phases:
     @contextlib.contextmanager
     def __call__(self, name: str, what: str) -> Iterator[None]:
         """Announce a phase and time it."""
-        self.console.print(f"[bold]{what}[/]")
+        self.console.print(f"[bold]{what}[/]", soft_wrap=True)
         started_s = time.monotonic()
         try:
             yield

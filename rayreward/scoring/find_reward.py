@@ -27,15 +27,26 @@ def find_reward(where: str) -> str:
     """
     if not where.endswith(".py"):
         return where
+    rewards = rewards_in_file(where)
+    if len(rewards) == 1:
+        return f"{where}::{rewards[0]}"
+    choices = ", ".join(f"{where}::{name}" for name in rewards)
+    raise ConfigError(f"{where} has {len(rewards)} rewards; say which: {choices}")
+
+
+def rewards_in_file(where: str) -> list[str]:
+    """The names of the rewards that a Python file defines, in its order.
+
+    Raises:
+        ConfigError: it defines none.
+        RewardLoadError: it is missing or cannot be imported.
+    """
     defined = {name: load_object(f"{where}::{name}") for name in names_in_file(Path(where))}
     rewards = [name for name, value in defined.items() if _is_reward(value, where)]
     rewards = rewards or [name for name, value in defined.items() if _is_public_function(name, value, where)]
-    if len(rewards) == 1:
-        return f"{where}::{rewards[0]}"
     if not rewards:
         raise ConfigError(f"{where} has no reward; write a function and mark it with @reward_function")
-    choices = ", ".join(f"{where}::{name}" for name in rewards)
-    raise ConfigError(f"{where} has {len(rewards)} rewards; say which: {choices}")
+    return rewards
 
 
 def _is_reward(value: Any, where: str) -> bool:

@@ -32,6 +32,9 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SERVE_LOG_TO_STDERR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A busy laptop needs longer than Ray's 30 s for the dashboard's modules and the node's own processes.
+    "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "180",
+    "RAY_raylet_start_wait_time_s": "180",
 }
 
 
@@ -79,6 +82,7 @@ class EmbeddedCluster:
         if ray.is_initialized():
             raise ConfigError("this process is connected to a Ray cluster already; an embedded one would replace it")
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
+        _let_job_agent_choose_its_port()
         # Short: Ray puts sockets into it, whose paths may be 107 bytes long.
         self.folder = tempfile.mkdtemp(prefix="rayreward-")
         try:
@@ -119,6 +123,20 @@ class EmbeddedCluster:
             psutil.wait_procs(alive, timeout=_END_LIMIT_S)
             if self.folder:
                 shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _let_job_agent_choose_its_port() -> None:
+    """Keep this cluster's job agent off port 52365, which the first Ray of every machine takes.
+
+    `ray.init` has no parameter for it (``ray start`` has), and where the port is taken the agent gives up silently:
+    jobs are then refused with "No available agent" for as long as the cluster lives. Seen on Ray 2.55 with a second
+    cluster on the machine.
+    """
+    from ray._private.parameter import RayParams
+    from ray._private.ray_constants import DEFAULT_DASHBOARD_AGENT_LISTEN_PORT as TAKEN
+
+    defaults = RayParams.__init__.__defaults__ or ()
+    RayParams.__init__.__defaults__ = tuple(0 if default == TAKEN else default for default in defaults)
 
 
 def free_port(host: str) -> int:

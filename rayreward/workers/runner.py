@@ -76,10 +76,13 @@ class InlineRunner:
         return await self._within_deadline(score_guarded(self._reward.ascore, samples), len(samples))
 
     async def _within_deadline(self, work: Awaitable[list[RewardOutput]], count: int) -> list[RewardOutput]:
+        # The limit is a sample's; only a batch reward's is its call's. A judge that is asked a few at a time, or a model
+        # that scores one after the other, needs it for each.
+        limit_s = self._timeout_s if self._reward.scores_batches else self._timeout_s * count
         try:
-            return await asyncio.wait_for(work, self._timeout_s)
+            return await asyncio.wait_for(work, limit_s)
         except TimeoutError:
-            message = f"no answer within {self._timeout_s:g} s for {count} samples together"
+            message = f"no answer within {limit_s:g} s for {count} samples together"
             return [RewardOutput.failed(FailureKind.TIMEOUT, message) for _ in range(count)]
 
     async def stop(self) -> None:

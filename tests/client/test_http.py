@@ -212,9 +212,9 @@ class TestRetries:
         with pytest.raises(InvalidOutputError, match="lists no rewards"):
             await client.arewards()
 
-    async def test_a_refusal_in_another_shape_is_quoted(self, scripted: Open) -> None:
+    async def test_a_404_of_somebody_else_is_no_unknown_reward_but_no_service(self, scripted: Open) -> None:
         client, _, _ = scripted(httpx.Response(404, text="nginx says no"))
-        with pytest.raises(UnknownRewardError, match="nginx says no"):
+        with pytest.raises(ServiceUnavailableError, match="nginx says no"):
             await client.ascore([{"response": "a"}])
 
 
