@@ -176,7 +176,7 @@ def test_a_reward_that_is_taken_down_ends_the_command_and_keeps_the_lines(
     monkeypatch.setattr("rayreward.cli.score._REQUESTS_AT_ONCE", 1)
     service.scores_requests = 2
     ended = score(run, "--reward", "length", "--endpoint", service.url, "--batch", 2)
-    assert ended.code == 2
+    assert ended.code == 3
     assert "it was taken down" in ended.err
     assert "out.jsonl holds 4 whole lines; the same command goes on from there" in ended.err
 
