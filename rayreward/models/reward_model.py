@@ -27,14 +27,16 @@ _EDGE_BYTES = 1 << 20
 class RewardModel(RewardFunction):
     """The score that a ``*ForSequenceClassification`` checkpoint with one label gives. Range: whatever it learned.
 
-    The text is the trainer's own where it sent one (OpenRLHF's `query`: special tokens as they are, none added);
-    else the chat template of the tokenizer; else prompt and response as a pair, as encoder models take them.
+    The text is the trainer's own where it sent one (OpenRLHF's `query`: special tokens as they are, none added but an
+    encoder's own); else the chat template of the tokenizer; else prompt and response as a pair, as encoders take them.
+    Pictures and other parts that are no text are refused, never overlooked.
 
     Args:
         model_path: a folder or a hub name.
         device: "cuda", "cpu", …; by default CUDA where there is one.
         dtype: of the trunk: "float32", "bfloat16" or "float16". The score is read in fp32.
-        max_length: in tokens; the oldest tokens are cut first, and the output's metadata says how many.
+        max_length: in tokens, and never more than the model has positions for; the oldest tokens are cut first (an
+            encoder's special tokens stay), and the output's metadata says how many.
         trust_remote_code: whether the checkpoint's own Python may run. Off: it is code of strangers.
 
     Raises:
@@ -100,32 +102,52 @@ class RewardModel(RewardFunction):
         import torch
 
         try:
-            ids = self._encode(sample)
-            cut = max(0, len(ids) - self.max_length)
+            inputs, cut = self._encode(sample)
             with self._lock, torch.inference_mode():
-                inputs = torch.tensor([ids[cut:]], device=self._model.device)
-                logits = self._model(input_ids=inputs, attention_mask=torch.ones_like(inputs)).logits
+                tensors = {name: torch.tensor([ids], device=self._model.device) for name, ids in inputs.items()}
+                mask = torch.ones_like(tensors["input_ids"])
+                logits = self._model(**tensors, attention_mask=mask).logits
             output = to_output(float(logits[0, 0].float()))
         except Exception as error:  # noqa: BLE001 - the boundary: a sample that breaks the model fails alone
             return failed_output(error)
-        metadata = {"tokens": len(ids) - cut, **({"truncated_tokens": cut} if cut else {})}
+        metadata = {"tokens": len(inputs["input_ids"]), **({"truncated_tokens": cut} if cut else {})}
         return RewardOutput(output.score, metadata=metadata, failure=output.failure)
 
-    def _encode(self, sample: Sample) -> list[int]:
-        tokenizer = self._tokenizer
-        if isinstance(sample.metadata.get("query"), str):
-            ids = tokenizer(sample.text, add_special_tokens=False)["input_ids"]
-        elif tokenizer.chat_template:
-            # The template writes BOS itself where the model wants one: adding special tokens again would double it.
-            text = tokenizer.apply_chat_template([dict(m) for m in sample.messages], tokenize=False)
-            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        elif sample.prompt:
-            ids = tokenizer(sample.prompt, sample.response)["input_ids"]
-        else:
-            ids = tokenizer(sample.response)["input_ids"]
-        if not ids:
+    def _encode(self, sample: Sample) -> tuple[dict[str, list[int]], int]:
+        """The model's inputs, and how many tokens were cut to fit."""
+        tokenizer, limit = self._tokenizer, self._limit_tokens()
+        is_encoder = tokenizer.cls_token_id is not None
+        texts = self._texts(sample)
+        # A template writes BOS itself where the model wants one: adding special tokens again would double it.
+        options = {"add_special_tokens": is_encoder or len(texts) == 2 or not tokenizer.chat_template}
+        if not is_encoder and isinstance(sample.metadata.get("query"), str):
+            options["add_special_tokens"] = False
+        inputs = {name: ids for name, ids in tokenizer(*texts, **options).items() if name != "attention_mask"}
+        cut = max(0, len(inputs["input_ids"]) - limit)
+        if cut and is_encoder:
+            cropped = tokenizer(*texts, truncation=True, max_length=limit, **options)
+            inputs = {name: cropped[name] for name in inputs}
+        elif cut:
+            inputs = {name: ids[cut:] for name, ids in inputs.items()}
+        if not inputs["input_ids"]:
             raise InvalidInputError("the sample's text has no token to score")
-        return list(ids)
+        return inputs, cut
+
+    def _texts(self, sample: Sample) -> tuple[str, ...]:
+        """One text, or the two of a pair."""
+        unread = [kind for message in sample.messages for kind in message.unread_parts]
+        if unread:
+            raise InvalidInputError(f"the reward model reads text only, found a part of type {unread[0]!r}")
+        if isinstance(sample.metadata.get("query"), str):
+            return (sample.text,)
+        if self._tokenizer.chat_template:
+            chat = [{**message, "content": message.text} for message in sample.messages]
+            return (self._tokenizer.apply_chat_template(chat, tokenize=False),)
+        return (sample.prompt, sample.response) if sample.prompt else (sample.response,)
+
+    def _limit_tokens(self) -> int:
+        positions: int | None = getattr(self._model.config, "max_position_embeddings", None)
+        return min(self.max_length, int(self._tokenizer.model_max_length), positions or self.max_length)
 
 
 def _load(reward: RewardModel) -> tuple[Any, Any]:
@@ -139,11 +161,11 @@ def _load(reward: RewardModel) -> tuple[Any, Any]:
     path, options = reward.model_path, {"trust_remote_code": reward.trust_remote_code}
     device = reward.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        tokenizer = AutoTokenizer.from_pretrained(path, truncation_side="left", **options)
         model, report = AutoModelForSequenceClassification.from_pretrained(
             path, dtype=getattr(torch, reward.dtype), output_loading_info=True, **options
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # the boundary: a checkpoint's own code, and all that a library may raise for a bad one
         raise RewardLoadError(f"RewardModel: {path!r} cannot be loaded: {error}") from error
     missing = sorted(report["missing_keys"])
     if missing:
