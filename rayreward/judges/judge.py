@@ -1,7 +1,7 @@
 """A language model as the judge of a response, over any OpenAI-compatible endpoint.
 
 What arrives: samples. What leaves: the verdict on a 1 to 10 scale, mapped to [0, 1], with the judge's own words as
-the reason. A reply without a verdict is `unparseable`, never a middle score.
+the reason. A reply without a verdict is `unparseable`, never a middle score; pictures are refused, never overlooked.
 """
 
 from __future__ import annotations
@@ -82,12 +82,18 @@ class LLMJudge(RewardFunction):
             "temperature": 0,
             "messages": [{"role": "user", "content": self._question(sample)}],
         }
+        unread = [kind for message in sample.messages for kind in message.unread_parts]
+        if unread:
+            message = f"the judge is sent text only, found a part of type {unread[0]!r}"
+            return RewardOutput.failed(FailureKind.INVALID_INPUT, message)
         try:
             answer = await http.post(f"{self.base_url}/chat/completions", json=body)
             answer.raise_for_status()
             reply = _reply_text(answer.json())
         except httpx.TimeoutException:
             return RewardOutput.failed(FailureKind.TIMEOUT, f"the judge gave no answer within {self.timeout_s:g} s")
+        except UnicodeEncodeError as error:
+            return RewardOutput.failed(FailureKind.INVALID_INPUT, f"the sample is no valid Unicode: {error}")
         except (httpx.HTTPError, ServiceUnavailableError, ValueError) as error:
             return RewardOutput.failed(FailureKind.UNAVAILABLE, f"the judge at {self.base_url} answered: {error}")
         verdicts = _VERDICT.findall(reply)
