@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from rayreward.outcome import failed_output
+from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.batching import BatchLimits, BatchQueue
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
 
@@ -60,7 +60,7 @@ class Coalescer:
     def __init__(self, send: Send, *, slot_count: int, limits: BatchLimits, now: Callable[[], float]) -> None:
         self._send, self._free_slots, self._now = send, slot_count, now
         self._queue: BatchQueue[tuple[_Call, int]] = BatchQueue(limits)
-        self._is_pump_scheduled = False
+        self._is_pump_scheduled = self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.stats = CoalescerStats()
 
@@ -73,6 +73,8 @@ class Coalescer:
         """One output a sample, in order; those without an answer after `timeout_s` fail as `timeout`."""
         if not samples:
             return []
+        if self._is_closed:
+            return [_closed() for _ in samples]
         loop = asyncio.get_running_loop()
         call = _Call(samples, self._now(), [None] * len(samples), len(samples), loop.create_future())
         for position, sample in enumerate(samples):
@@ -119,9 +121,7 @@ class Coalescer:
         outputs: Sequence[RewardOutput] = []
         try:
             outputs = await self._send([call.samples[position] for call, position in entries])
-            if len(outputs) != len(entries):
-                message = f"the replica must give one output a sample: sent {len(entries)}, found {len(outputs)}"
-                outputs = [RewardOutput.failed(FailureKind.INVALID_OUTPUT, message)] * len(entries)
+            outputs = to_outputs(outputs, len(entries))
         except asyncio.CancelledError as error:
             outputs = [failed_output(error)] * len(entries)
             raise
@@ -148,7 +148,14 @@ class Coalescer:
                 call.done.set_result(None)
 
     async def close(self) -> None:
-        """Cancel what is under way; its samples fail as `cancelled`."""
+        """Cancel what is under way and take nothing more; samples without an answer fail as `cancelled`."""
+        self._is_closed = True
+        while entries := self._queue.take():
+            self._deliver(entries, [_closed()] * len(entries), self._now())
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _closed() -> RewardOutput:
+    return RewardOutput.failed(FailureKind.CANCELLED, "the service was closed before this sample was scored")

@@ -120,6 +120,8 @@ def read_service_config(path: str | Path) -> ServiceConfig:
     data: Any = read_yaml(path)
     if isinstance(data, Mapping) and "applications" in data:
         applications = data["applications"] or [{}]
+        if not isinstance(applications, list) or not isinstance(applications[0], Mapping):
+            raise ConfigError(f"{path}: 'applications' must be a list of applications, as in any Ray Serve config")
         data = applications[0].get("args") or {}
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: must be a mapping with 'rewards', found {type(data).__name__}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -35,6 +36,8 @@ from rayreward.trainers.openrlhf import decode_request
 from rayreward.trainers.openrlhf import encode_answer as encode_openrlhf_answer
 from rayreward.types import RewardInfo, RewardOutput, Sample
 from rayreward.wire import ErrorBody, ScoreBody, decode_sample, decode_score_request, encode, encode_answer
+
+_log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -101,6 +104,10 @@ class Door:
                 return _error(error)
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody reads it; the status is for the access log
+            except Exception:  # noqa: BLE001 - the boundary: a request is answered in JSON whatever happens
+                _log.exception("%s %s failed; this is a bug in rayreward", request.method, request.url.path)
+                message = "the service failed at this request; that is a bug in rayreward, and its log says where"
+                return _json(encode(ErrorBody("InternalError", message)), status_code=500)
 
         return guarded
 
@@ -145,7 +152,7 @@ class Door:
         """The request's body, given up as soon as it is known to be too large."""
         limit = self._limits.max_request_bytes
         declared = request.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > limit:
+        if declared.isdecimal() and int(declared) > limit:
             raise RequestTooLargeError(_too_large(int(declared), limit))
         chunks, size = [], 0
         async for chunk in request.stream():

@@ -16,13 +16,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayreward.errors import InvalidInputError
+from rayreward.errors import InvalidInputError, InvalidOutputError
 from rayreward.outcome import FILTER_SCORE
-from rayreward.types import FailureKind, RewardOutput, Sample
-from rayreward.wire import decode_json, refuse_surrogates
+from rayreward.types import FailureKind, RewardOutput, Sample, finite_score
+from rayreward.wire import decode_json, refuse_deep_nesting, refuse_surrogates
 
-_ANCHOR_CHARS = 64
-"""Characters of a query's start that are looked up in its prompt to find where a truncated prompt begins."""
+_TAIL_CHARS = (64, 4)
+"""Characters of a prompt's end that are looked up in its query to find where the response begins: many are rare, few
+are found after any truncation."""
+
+_MAX_PLACES = 256
+"""Places tried for that end; a text that repeats itself more often would take time squared."""
 
 END_TOKENS = (
     "<|im_end|>",
@@ -79,8 +83,9 @@ def _item(query: Any, prompt: Any, label: Any) -> Sample | RewardOutput:
         kind = type(query).__name__ if not isinstance(query, str) else type(prompt).__name__
         return RewardOutput.failed(FailureKind.INVALID_INPUT, f"a query and its prompt must be text, found {kind}")
     try:
-        if not query.isascii():
-            refuse_surrogates(query)
+        refuse_surrogates(query)
+        refuse_surrogates(prompt or "")
+        refuse_deep_nesting([label])
     except InvalidInputError as error:
         return RewardOutput.failed(FailureKind.INVALID_INPUT, str(error))
     raw = response_of(query, prompt or "")
@@ -99,13 +104,15 @@ def response_of(query: str, prompt: str) -> str:
     """
     if query.startswith(prompt):
         return query[len(prompt) :]
-    anchor = query[:_ANCHOR_CHARS]
-    start = prompt.find(anchor)
-    while start >= 0:
-        kept = prompt[start:]
-        if query.startswith(kept):
-            return query[len(kept) :]
-        start = prompt.find(anchor, start + 1)
+    for size in _TAIL_CHARS:
+        tail, end = prompt[-size:], len(query)
+        for _ in range(_MAX_PLACES):
+            start = query.rfind(tail, 0, end)
+            if start < 0:
+                break
+            if prompt.endswith(query[: start + len(tail)]):
+                return query[start + len(tail) :]
+            end = start + len(tail) - 1
     return query
 
 
@@ -140,8 +147,11 @@ class TrainerAnswer:
 
     @classmethod
     def scored(cls, output: RewardOutput, score: float) -> TrainerAnswer:
-        """For a sample with a score."""
-        return cls(score, float(output.metadata.get(FILTER_SCORE, score)), True)
+        """For a sample with a score; a filter score that is no finite number is not the trainer's business."""
+        try:
+            return cls(score, finite_score(output.metadata.get(FILTER_SCORE, score)), True)
+        except InvalidOutputError:
+            return cls(score, score, True)
 
     @classmethod
     def filled(cls, number: float, *, drop: bool) -> TrainerAnswer:

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from rayreward.router.batching import BatchLimits, BatchQueue
+
+
+def taken(limits: BatchLimits, *sizes: int) -> list[list[int]]:
+    """The batches that items of these sizes travel in; each item is its own position."""
+    queue = BatchQueue[int](limits)
+    for position, size_bytes in enumerate(sizes):
+        queue.add(position, size_bytes=size_bytes)
+    batches = []
+    while batch := queue.take():
+        batches.append(batch)
+    assert len(queue) == 0
+    return batches
+
+
+@pytest.mark.parametrize(
+    ("limits", "sizes", "batches"),
+    [
+        (BatchLimits(), [], []),
+        (BatchLimits(), [1, 1, 1], [[0, 1, 2]]),
+        (BatchLimits(max_samples=2), [1, 1, 1], [[0, 1], [2]]),
+        (BatchLimits(max_bytes=10), [4, 4, 4], [[0, 1], [2]]),
+        (BatchLimits(max_bytes=10), [4, 6, 1], [[0, 1], [2]]),
+        (BatchLimits(max_bytes=10), [100, 1, 100], [[0], [1], [2]]),
+        (BatchLimits(max_samples=1), [1, 1], [[0], [1]]),
+    ],
+)
+def test_first_come_first_served_within_the_limits(
+    limits: BatchLimits, sizes: list[int], batches: list[list[int]]
+) -> None:
+    assert taken(limits, *sizes) == batches
+
+
+def test_what_came_meanwhile_travels_with_the_next() -> None:
+    queue = BatchQueue[str](BatchLimits(max_samples=2))
+    for item in "abc":
+        queue.add(item, size_bytes=1)
+    assert queue.take() == ["a", "b"]
+    queue.add("d", size_bytes=1)
+    assert (len(queue), queue.take(), queue.take()) == (2, ["c", "d"], [])

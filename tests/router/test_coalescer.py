@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from rayreward.router.batching import BatchLimits
+from rayreward.router.coalescer import Coalescer
+from rayreward.testing import ManualClock
+from rayreward.types import FailureKind, RewardOutput, Sample, Timings
+
+
+def samples(*responses: str) -> list[Sample]:
+    return [Sample(response=response) for response in responses]
+
+
+def said(outputs: Sequence[RewardOutput]) -> list[float | str | None]:
+    return [output.failure.kind.value if output.failure else output.score for output in outputs]
+
+
+class Replica:
+    """Answers each batch when it is told to; a sample's score is its response's length."""
+
+    def __init__(self, *, is_held: bool = False, answer: Callable[[list[Sample]], Any] | None = None) -> None:
+        self.batches: list[list[str]] = []
+        self.most_at_once = self._at_once = 0
+        self._answer = answer
+        self._released = asyncio.Event()
+        if not is_held:
+            self._released.set()
+
+    def release(self) -> None:
+        self._released.set()
+
+    async def __call__(self, batch: list[Sample]) -> Any:
+        self.batches.append([sample.response for sample in batch])
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            await self._released.wait()
+            if self._answer is not None:
+                return self._answer(batch)
+            return [RewardOutput(float(len(sample.response))) for sample in batch]
+        finally:
+            self._at_once -= 1
+
+
+def coalescer(send: Callable[[list[Sample]], Awaitable[Any]], **options: Any) -> Coalescer:
+    limits = BatchLimits(options.pop("max_samples", 256))
+    return Coalescer(send, **{"slot_count": 1, "limits": limits, "now": ManualClock(), **options})
+
+
+async def turns(count: int = 10) -> None:
+    """Let everything that is ready run."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+class TestCoalescing:
+    async def test_a_burst_of_single_samples_travels_together(self) -> None:
+        replica = Replica()
+        lane = coalescer(replica)
+        outputs = await asyncio.gather(*(lane.score(samples("x" * size)) for size in range(256)))
+        assert [one[0].score for one in outputs] == [float(size) for size in range(256)]
+        assert [len(batch) for batch in replica.batches] == [256]
+
+    async def test_a_lone_sample_waits_for_nothing(self) -> None:
+        replica = Replica()
+        assert said(await coalescer(replica).score(samples("a"))) == [1.0]
+
+    async def test_what_comes_while_the_slots_are_taken_fills_the_next_batch(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica)
+        calls = [asyncio.create_task(lane.score(samples("a")))]
+        await turns()
+        calls += [asyncio.create_task(lane.score(samples(response))) for response in ("bb", "ccc")]
+        await turns()
+        assert replica.batches == [["a"]]
+        assert lane.waiting_count == 2
+        replica.release()
+        assert [said(await call) for call in calls] == [[1.0], [2.0], [3.0]]
+        assert replica.batches == [["a"], ["bb", "ccc"]]
+
+    async def test_a_large_call_is_split_over_the_slots_and_put_back_in_order(self) -> None:
+        replica = Replica()
+        lane = coalescer(replica, slot_count=3, max_samples=2)
+        outputs = await lane.score(samples(*("x" * size for size in range(7))))
+        assert said(outputs) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+        assert [len(batch) for batch in replica.batches] == [2, 2, 2, 1]
+        assert replica.most_at_once <= 3
+
+    async def test_batches_that_return_in_another_order_change_nothing(self) -> None:
+        gates = {response: asyncio.Event() for response in ("a", "bb", "ccc")}
+
+        async def send(batch: list[Sample]) -> list[RewardOutput]:
+            await gates[batch[0].response].wait()
+            return [RewardOutput(float(len(sample.response))) for sample in batch]
+
+        lane = coalescer(send, slot_count=3, max_samples=1)
+        call = asyncio.create_task(lane.score(samples(*gates)))
+        for response in ("ccc", "a", "bb"):
+            gates[response].set()
+            await turns()
+        assert said(await call) == [1.0, 2.0, 3.0]
+
+    async def test_no_samples_make_no_batch(self) -> None:
+        replica = Replica()
+        assert await coalescer(replica).score([]) == []
+        assert replica.batches == []
+
+
+class TestWhatBreaks:
+    async def test_an_error_of_the_call_fails_its_samples_and_frees_the_slot(self) -> None:
+        def refuse_bad(batch: list[Sample]) -> list[RewardOutput]:
+            if batch[0].response == "bad":
+                raise ConnectionResetError("gone")
+            return [RewardOutput(1.0) for _ in batch]
+
+        lane = coalescer(Replica(answer=refuse_bad), max_samples=1)
+        assert said(await lane.score(samples("a", "bad", "b"))) == [1.0, "error", 1.0]
+        assert lane.stats.failure_counts == {"error": 1}
+        assert lane.stats.in_flight_count == 0
+
+    @pytest.mark.parametrize(
+        "answer", [[], [RewardOutput(1.0)], [RewardOutput(1.0)] * 3, None, 5, "ab", {}, (one for one in "ab")]
+    )
+    async def test_a_wrong_number_of_outputs_fails_every_sample(self, answer: Any) -> None:
+        lane = coalescer(Replica(answer=lambda batch: answer))
+        assert said(await lane.score(samples("a", "b"))) == ["invalid_output"] * 2
+        assert said(await lane.score(samples("c", "d"))) == ["invalid_output"] * 2
+
+    async def test_outputs_that_are_none_cost_their_own_samples(self) -> None:
+        lane = coalescer(Replica(answer=lambda batch: [RewardOutput(1.0), object()]))
+        assert said(await lane.score(samples("a", "b"))) == [1.0, "invalid_output"]
+
+    async def test_a_call_that_is_cancelled_on_its_way_fails_as_cancelled(self) -> None:
+        def cancelled(batch: list[Sample]) -> None:
+            raise asyncio.CancelledError
+
+        lane = coalescer(Replica(answer=cancelled))
+        for _ in range(2):
+            assert said(await lane.score(samples("a"))) == ["cancelled"]
+
+
+class TestDeadline:
+    async def test_what_has_no_answer_fails_as_timeout_and_the_rest_keeps_its_score(self) -> None:
+        gate = asyncio.Event()
+
+        async def send(batch: list[Sample]) -> list[RewardOutput]:
+            if batch[0].response == "slow":
+                await gate.wait()
+            return [RewardOutput(1.0) for _ in batch]
+
+        lane = coalescer(send, max_samples=1)
+        outputs = await lane.score(samples("a", "slow", "never sent"), timeout_s=0.01)
+        assert said(outputs) == [1.0, "timeout", "timeout"]
+        gate.set()
+        await turns()
+        assert lane.stats.dropped_count == 1
+        assert said(await lane.score(samples("a"))) == [1.0]
+
+    async def test_a_late_answer_changes_nothing_that_was_answered(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica)
+        outputs = await lane.score(samples("a"), timeout_s=0.0)
+        replica.release()
+        await turns()
+        assert said(outputs) == ["timeout"]
+
+
+class TestLeaving:
+    async def test_a_caller_that_leaves_takes_its_waiting_samples_with_it(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica)
+        staying = [asyncio.create_task(lane.score(samples("a")))]
+        await turns()
+        leaving = asyncio.create_task(lane.score(samples("gone", "gone too")))
+        staying.append(asyncio.create_task(lane.score(samples("ccc"))))
+        await turns()
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        replica.release()
+        assert [said(await call) for call in staying] == [[1.0], [3.0]]
+        assert replica.batches == [["a"], ["ccc"]]
+        assert lane.stats.dropped_count == 2
+
+    async def test_one_that_leaves_while_its_samples_are_under_way_hurts_nobody_in_the_batch(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica)
+        leaving, staying = (asyncio.create_task(lane.score(samples(response))) for response in ("a", "bb"))
+        await turns()
+        leaving.cancel()
+        replica.release()
+        assert said(await staying) == [2.0]
+
+    async def test_closing_fails_what_waits_and_what_is_under_way(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica)
+        calls = [asyncio.create_task(lane.score(samples("a")))]
+        await turns()
+        calls.append(asyncio.create_task(lane.score(samples("b", "c"))))
+        await turns()
+        await lane.close()
+        assert [said(await call) for call in calls] == [["cancelled"], ["cancelled"] * 2]
+        assert said(await lane.score(samples("d"))) == ["cancelled"]
+        assert replica.batches == [["a"]]
+        await lane.close()
+
+
+class TestRecord:
+    async def test_each_sample_is_stamped_with_its_times(self) -> None:
+        clock = ManualClock()
+
+        def answer(batch: list[Sample]) -> list[RewardOutput]:
+            clock.advance(2.0)
+            return [RewardOutput(1.0, timings=Timings(computed_s=1.5), version="v")] * len(batch)
+
+        replica = Replica(is_held=True, answer=answer)
+        lane = coalescer(replica, now=clock)
+        first = asyncio.create_task(lane.score(samples("a")))
+        await turns()
+        second = asyncio.create_task(lane.score(samples("b", "c")))
+        await turns()
+        clock.advance(1.0)
+        replica.release()
+        assert (await first)[0].timings == Timings(0.0, 3.0, 1.5, 1)
+        assert (await second)[0].timings == Timings(3.0, 2.0, 1.5, 2)
+        assert (await second)[0].version == "v"
+
+    async def test_counts_what_went_through(self) -> None:
+        lane = coalescer(Replica(answer=lambda batch: [RewardOutput.failed(FailureKind.TIMEOUT, "x")] * len(batch)))
+        await lane.score(samples("a", "b"))
+        assert (lane.stats.sample_count, lane.stats.batch_count) == (2, 1)
+        assert lane.stats.failure_counts == {"timeout": 2}

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+
+from rayreward.router.neutral import NeutralMeans
+
+
+def finished(means: NeutralMeans, prompt: str, *scores: float | None, run: str = "r", now_s: float = 0.0) -> None:
+    for _ in scores:
+        means.begin(run, prompt, now_s=now_s)
+    for score in scores:
+        means.finish(run, prompt, score, now_s=now_s)
+
+
+def test_is_the_mean_of_the_prompts_valid_siblings() -> None:
+    means = NeutralMeans()
+    finished(means, "q", 0.0, 1.0, None, 1.0)
+    finished(means, "other", -5.0)
+    assert means.neutral("r", "q") == pytest.approx(2 / 3)
+
+
+def test_without_a_valid_sibling_it_is_the_runs_recent_mean() -> None:
+    means = NeutralMeans()
+    finished(means, "other", 0.25, 0.75)
+    finished(means, "q", None, None)
+    assert means.neutral("r", "q") == 0.5
+    assert means.neutral("another run", "q") == 0.0
+
+
+def test_runs_do_not_mix() -> None:
+    means = NeutralMeans()
+    finished(means, "q", 1.0, run="a")
+    finished(means, "q", 0.0, run="b")
+    assert (means.neutral("a", "q"), means.neutral("b", "q")) == (1.0, 0.0)
+
+
+def test_is_settled_when_a_sibling_has_a_score_and_none_is_under_way() -> None:
+    means = NeutralMeans()
+    assert not means.is_settled("r", "q")
+    finished(means, "q", None)
+    assert not means.is_settled("r", "q")
+    means.begin("r", "q", now_s=0.0)
+    finished(means, "q", 0.5)
+    assert not means.is_settled("r", "q")
+    means.finish("r", "q", None, now_s=0.0)
+    assert means.is_settled("r", "q")
+
+
+def test_a_prompt_that_comes_back_much_later_has_no_old_siblings() -> None:
+    means = NeutralMeans()
+    finished(means, "q", 1.0, now_s=0.0)
+    means.begin("r", "q", now_s=599.0)
+    means.finish("r", "q", None, now_s=599.0)
+    assert means.neutral("r", "q") == 1.0
+    finished(means, "elsewhere", 0.0, now_s=599.0)
+    means.begin("r", "q", now_s=1200.0)
+    assert not means.is_settled("r", "q")
+    assert means.neutral("r", "q") == 0.5
+
+
+def test_forgets_the_oldest_prompts_first() -> None:
+    means = NeutralMeans()
+    for number in range(20_001):
+        finished(means, f"q{number}", 1.0 if number == 0 else 0.0)
+    assert means.neutral("r", "q20000") == 0.0
+    assert not means.is_settled("r", "q0")
+    means.finish("r", "q0", 0.5, now_s=0.0)
+
+
+def test_follows_the_policy_as_it_learns() -> None:
+    means = NeutralMeans()
+    finished(means, "early", *[0.0] * 512)
+    finished(means, "late", *[1.0] * 512)
+    assert means.neutral("r", "new") == 1.0

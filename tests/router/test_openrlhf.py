@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rayreward.errors import UnknownRewardError
+from rayreward.log.record import RewardLog
+from rayreward.router.batching import BatchLimits
+from rayreward.router.coalescer import Coalescer
+from rayreward.router.config import OpenRLHFPolicy
+from rayreward.router.openrlhf import OpenRLHFRoute
+from rayreward.router.router import Lane, Router
+from rayreward.testing import ManualClock
+from rayreward.trainers.openrlhf import RewardRequest, TrainerAnswer, decode_request
+from rayreward.types import FailureKind, RewardOutput, Sample
+
+FAILED = RewardOutput.failed(FailureKind.TIMEOUT, "slow")
+
+
+class Script:
+    """Scores by response; a response with a gate waits until it is opened."""
+
+    def __init__(self, **answers: float | RewardOutput) -> None:
+        self.answers, self.gates = answers, dict[str, asyncio.Event]()
+
+    async def __call__(self, batch: list[Sample]) -> list[RewardOutput]:
+        return [await self.score(sample.response) for sample in batch]
+
+    async def score(self, response: str) -> RewardOutput:
+        if response in self.gates:
+            await self.gates[response].wait()
+        answer = self.answers[response]
+        return answer if isinstance(answer, RewardOutput) else RewardOutput(answer)
+
+
+def route(send: Any, *, log: RewardLog | None = None, **policy: Any) -> OpenRLHFRoute:
+    clock = ManualClock()
+    lane = Lane(Coalescer(send, slot_count=8, limits=BatchLimits(max_samples=1), now=clock))
+    router = Router({"r": lane}, main_reward="r", log=log, now=clock)
+    return OpenRLHFRoute(router, OpenRLHFPolicy(**{"sibling_wait_s": 0.01, **policy}))
+
+
+def asking(prompt: str, *responses: str) -> RewardRequest:
+    queries = [prompt + response for response in responses]
+    body = {"query": queries, "prompts": [prompt] * len(queries), "labels": [""] * len(queries)}
+    return decode_request(json.dumps(body).encode())
+
+
+def rewards(answers: list[TrainerAnswer]) -> list[tuple[float, bool]]:
+    return [(answer.reward, answer.is_valid) for answer in answers]
+
+
+async def test_scores_are_answered_as_they_are() -> None:
+    answers = await route(Script(a=0.25, b=-3.0)).answer(None, asking("q", "a", "b"), run=None)
+    assert rewards(answers) == [(0.25, True), (-3.0, True)]
+    assert [answer.filter_score for answer in answers] == [0.25, -3.0]
+
+
+async def test_an_empty_request_is_answered_empty() -> None:
+    assert await route(Script()).answer("r", asking("q"), run=None) == []
+
+
+async def test_an_unknown_reward_is_the_only_error() -> None:
+    with pytest.raises(UnknownRewardError, match="no reward 'x' is served here"):
+        await route(Script()).answer("x", asking("q", "a"), run=None)
+
+
+class TestNeutral:
+    async def test_a_failed_sample_gets_the_mean_of_its_siblings(self) -> None:
+        answers = await route(Script(a=0.0, b=1.0, bad=FAILED)).answer(None, asking("q", "a", "bad", "b"), run=None)
+        assert rewards(answers) == [(0.0, True), (0.5, False), (1.0, True)]
+        assert answers[1].filter_score == 0.5
+
+    async def test_it_waits_for_siblings_that_are_under_way_in_other_requests(self) -> None:
+        script = Script(bad=FAILED, late=0.75)
+        script.gates["late"] = asyncio.Event()
+        asked = route(script, sibling_wait_s=60.0)
+        late = asyncio.create_task(asked.answer(None, asking("q", "late"), run=None))
+        failed = asyncio.create_task(asked.answer(None, asking("q", "bad"), run=None))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not failed.done()
+        script.gates["late"].set()
+        assert rewards(await failed) == [(0.75, False)]
+        assert rewards(await late) == [(0.75, True)]
+
+    async def test_it_waits_for_siblings_that_have_not_come_yet(self) -> None:
+        asked = route(Script(bad=FAILED, good=0.5), sibling_wait_s=60.0)
+        failed = asyncio.create_task(asked.answer(None, asking("q", "bad"), run=None))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not failed.done()
+        await asked.answer(None, asking("q", "good"), run=None)
+        assert rewards(await failed) == [(0.5, False)]
+
+    async def test_it_waits_no_longer_than_the_policy_says(self) -> None:
+        asked = route(Script(other=0.25, bad=FAILED))
+        await asked.answer(None, asking("elsewhere", "other"), run=None)
+        assert rewards(await asked.answer(None, asking("q", "bad"), run=None)) == [(0.25, False)]
+
+    async def test_siblings_of_another_run_are_none(self) -> None:
+        asked = route(Script(good=1.0, bad=FAILED))
+        await asked.answer(None, asking("q", "good"), run="a")
+        assert rewards(await asked.answer(None, asking("q", "bad"), run="b")) == [(0.0, False)]
+
+    async def test_a_caller_that_leaves_is_waited_for_no_more(self) -> None:
+        script = Script(bad=FAILED, good=0.5, stuck=1.0)
+        script.gates["stuck"] = asyncio.Event()
+        asked = route(script, sibling_wait_s=60.0)
+        leaving = asyncio.create_task(asked.answer(None, asking("q", "stuck"), run=None))
+        await asked.answer(None, asking("q", "good"), run=None)
+        failed = asyncio.create_task(asked.answer(None, asking("q", "bad"), run=None))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        assert rewards(await failed) == [(0.5, False)]
+
+    async def test_a_malformed_query_is_answered_too(self) -> None:
+        request = decode_request(json.dumps({"query": ["qa", 5], "prompts": ["q", "q"], "labels": ["", ""]}).encode())
+        assert rewards(await route(Script(a=0.5)).answer(None, request, run=None)) == [(0.5, True), (0.5, False)]
+
+    async def test_a_reward_that_answers_nothing_in_time_is_a_failure_like_others(self) -> None:
+        script = Script(good=0.5, stuck=1.0)
+        script.gates["stuck"] = asyncio.Event()
+        asked = route(script, answer_within_s=0.05)
+        answers = await asked.answer(None, asking("q", "good", "stuck"), run=None)
+        assert rewards(answers) == [(0.5, True), (0.5, False)]
+
+
+async def test_drop_fills_the_reward_and_makes_the_filter_see_nothing() -> None:
+    asked = route(Script(good=1.0, bad=FAILED), on_failure="drop")
+    good, bad = await asked.answer(None, asking("q", "good", "bad"), run=None)
+    assert (good.reward, good.filter_score, good.is_valid) == (1.0, 1.0, True)
+    assert (bad.reward, bad.is_valid) == (1.0, False)
+    assert math.isnan(bad.filter_score)
+
+
+async def test_fallback_answers_its_number_at_once() -> None:
+    asked = route(Script(bad=FAILED), on_failure="fallback", fallback=-1.0, sibling_wait_s=60.0)
+    assert rewards(await asked.answer(None, asking("q", "bad"), run=None)) == [(-1.0, False)]
+
+
+async def test_the_log_says_what_was_scored_and_what_was_answered(tmp_path: Path) -> None:
+    log = RewardLog(tmp_path, writer="w")
+    await route(Script(good=1.0, bad=FAILED), log=log).answer(None, asking("q", "good", "bad"), run="ppo")
+    log.close()
+    good, bad = (json.loads(line) for line in log.path.read_text().splitlines())
+    assert (good["score"], good["answered"], good["run"]) == (1.0, 1.0, "ppo")
+    assert (bad["score"], bad["answered"], bad["failure_kind"]) == (None, 1.0, "timeout")
