@@ -27,7 +27,7 @@ from rayreward.client import HttpClient
 from rayreward.demo.curve import draw_terminal_curve, save_curve
 from rayreward.demo.scoring import Agreement, measure_agreement, read_solutions
 from rayreward.demo.summary import Summary, edge_mean, is_match, means_of_components, means_of_steps, read_run
-from rayreward.errors import ConfigError, JobError, MissingExtraError
+from rayreward.errors import ConfigError, MissingExtraError
 from rayreward.jobs.openrlhf_parser import installed_parser
 from rayreward.jobs.preflight import preflight
 from rayreward.jobs.progress import StepMetrics, parse_step, planned_steps
@@ -123,10 +123,11 @@ def _prepare(out: Path, seed: int | None) -> OpenRLHFSpec:
     for name in ("summary.json", "reward_curve.png", "job.log", "prompts.jsonl"):
         (out / name).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
+    full = out.resolve()  # the job runs in a folder of its own
     overrides = [
-        f"model.path={out / 'model'}",
-        f"data.prompts={out / 'prompts.jsonl'}",
-        f"checkpoint.output_dir={out / 'trained'}",
+        f"model.path={full / 'model'}",
+        f"data.prompts={full / 'prompts.jsonl'}",
+        f"checkpoint.output_dir={full / 'trained'}",
     ]
     return load_spec(_JOB, [*overrides, *([f"train.seed={seed}"] if seed is not None else [])])
 
@@ -150,14 +151,8 @@ def _train(spec: OpenRLHFSpec, cluster: EmbeddedCluster, out: Path, console: Con
     preflight(spec, job, dashboard_url=cluster.dashboard_url)
     jobs = RayJobs(cluster.dashboard_url)
     job_id = jobs.submit(job)
-    try:
-        steps, exit_code = asyncio.run(_follow(jobs, job_id, spec, out / "job.log", console))
-    except BaseException:
-        console.print("  stopping the job …")
-        with contextlib.suppress(JobError, ConnectionError):  # the cluster is about to end and takes the job with it
-            jobs.stop(job_id)
-            asyncio.run(jobs.wait(job_id))
-        raise
+    # An interrupt ends the cluster, and the job with it: asking the dashboard first would only add a way to hang.
+    steps, exit_code = asyncio.run(_follow(jobs, job_id, spec, out / "job.log", console))
     return Training(run_id, steps, exit_code)
 
 

@@ -86,18 +86,19 @@ class EmbeddedCluster:
         # Short: Ray puts sockets into it, whose paths may be 107 bytes long.
         self.folder = tempfile.mkdtemp(prefix="rayreward-")
         try:
-            context = ray.init(
-                num_cpus=self._cpus,
-                num_gpus=self._gpus,
-                include_dashboard=self._needs_dashboard,
-                dashboard_port=free_port("127.0.0.1") if self._needs_dashboard else None,
-                _temp_dir=self.folder,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                address="local",
-            )
-            self.dashboard_url = f"http://{context.dashboard_url}" if self._needs_dashboard else None
-            serve.start(http_options={"host": self._host, "port": self._port})
+            with _children_spared_from_interrupts():
+                context = ray.init(
+                    num_cpus=self._cpus,
+                    num_gpus=self._gpus,
+                    include_dashboard=self._needs_dashboard,
+                    dashboard_port=free_port("127.0.0.1") if self._needs_dashboard else None,
+                    _temp_dir=self.folder,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    address="local",
+                )
+                self.dashboard_url = f"http://{context.dashboard_url}" if self._needs_dashboard else None
+                serve.start(http_options={"host": self._host, "port": self._port})
         except BaseException:
             self._end()
             raise
@@ -159,6 +160,19 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ConfigError(f"port {port} on {host} cannot be used: {error.strerror}; choose another one") from None
+
+
+@contextlib.contextmanager
+def _children_spared_from_interrupts() -> Iterator[None]:
+    """Processes started meanwhile never see Ctrl-C, which a terminal sends to all of them at once.
+
+    Ray's dashboard would die of it before this process has ended what runs, and every request to it would hang.
+    """
+    kept = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, kept)
 
 
 @contextlib.contextmanager

@@ -76,8 +76,8 @@ class InlineRunner:
         return await self._within_deadline(score_guarded(self._reward.ascore, samples), len(samples))
 
     async def _within_deadline(self, work: Awaitable[list[RewardOutput]], count: int) -> list[RewardOutput]:
-        # The limit is a sample's; only a batch reward's is its call's. A judge that is asked a few at a time, or a model
-        # that scores one after the other, needs it for each.
+        # The limit is a sample's; only a batch reward's is its call's. A judge that is asked a few at a time, or a
+        # model that scores one after the other, needs it for each.
         limit_s = self._timeout_s if self._reward.scores_batches else self._timeout_s * count
         try:
             return await asyncio.wait_for(work, limit_s)
