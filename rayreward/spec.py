@@ -6,6 +6,7 @@ Nothing here serves.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -176,7 +177,7 @@ def load_reward(where: str, args: Mapping[str, Any] | None = None) -> RewardFunc
             raise ConfigError(
                 f"{where!r} is a reward that is made already; it takes no arguments, found {sorted(args)}"
             )
-        return target
+        return copy.copy(target)  # its file may be used under several names, deadlines and weights
     if isinstance(target, type) and not issubclass(target, RewardFunction):
         raise ConfigError(f"{where!r} is a class but no RewardFunction: subclass it and write compute_reward")
     try:

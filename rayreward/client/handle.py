@@ -44,6 +44,12 @@ class HandleClient(RewardClient):
         # Futures belong to a loop, so each loop of the process coalesces its own callers.
         self._lanes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Lanes] = weakref.WeakKeyDictionary()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lanes"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lanes=weakref.WeakKeyDictionary())
+
     async def arewards(self) -> list[RewardInfo]:
         """What the application serves."""
         listed: list[RewardInfo] = await call_handle(self._handle, "describe")
@@ -76,13 +82,14 @@ class HandleClient(RewardClient):
 def _find_app(app: str) -> Any:
     import ray
     from ray import serve
+    from ray.exceptions import RayActorError
     from ray.serve.exceptions import RayServeException
 
     if not ray.is_initialized():
         raise ServiceUnavailableError("a HandleClient needs a Ray cluster: call ray.init(address='auto') first")
     try:
         return serve.get_app_handle(app)
-    except RayServeException as error:
+    except (RayServeException, RayActorError) as error:  # no application, no Serve, or its controller has just died
         raise ServiceUnavailableError(
             f"no application {app!r} runs in this Ray cluster ({error}); start one with: serve run deployments/"
         ) from error

@@ -1,0 +1,139 @@
+"""The handle client over a stand-in for Ray's handle; tests/serve has the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ray.exceptions import ActorDiedError
+
+from rayreward import HandleClient
+from rayreward.client import handle as module
+from rayreward.errors import ServiceUnavailableError
+from rayreward.types import RewardInfo, RewardOutput, Sample
+
+
+class Handle:
+    """Ray's handle: `handle.method.remote(…)` is awaitable and can be cancelled."""
+
+    def __init__(self, *losses: Exception, is_held: bool = False) -> None:
+        self.losses, self.calls, self.cancelled_count = list(losses), list[tuple[Any, ...]](), 0
+        self.is_held = is_held
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        handle = self
+
+        class Method:
+            def remote(self, *args: Any, **options: Any) -> Any:
+                return Response(handle, name, args, options)
+
+        return Method()
+
+    def answer(self, name: str, args: tuple[Any, ...]) -> Any:
+        if name == "describe":
+            return [RewardInfo("r", "ready")]
+        return [RewardOutput(float(len(sample.response))) for sample in args[1]]
+
+
+class Response:
+    def __init__(self, handle: Handle, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.handle, self.name, self.args = handle, name, args
+        handle.calls.append((name, *args, options))
+
+    def __await__(self) -> Any:
+        return self._run().__await__()
+
+    async def _run(self) -> Any:
+        if self.handle.is_held:
+            await asyncio.Event().wait()
+        if self.handle.losses:
+            raise self.handle.losses.pop(0)
+        return self.handle.answer(self.name, self.args)
+
+    def cancel(self) -> None:
+        self.handle.cancelled_count += 1
+
+
+Connect = Callable[..., HandleClient]
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    def connect(handle: Handle) -> HandleClient:
+        monkeypatch.setattr(module, "_find_app", lambda app: handle)
+        return HandleClient()
+
+    return connect
+
+
+async def test_what_many_callers_ask_at_once_is_one_call(connected: Connect) -> None:
+    handle = Handle()
+    client = connected(handle)
+    found = await asyncio.gather(*(client.ascore([Sample(response="x" * size)]) for size in range(256)))
+    assert [outputs[0].score for outputs in found] == [float(size) for size in range(256)]
+    assert len(handle.calls) == 1
+
+
+async def test_rewards_and_runs_travel_apart(connected: Connect) -> None:
+    handle = Handle()
+    client = connected(handle)
+    await asyncio.gather(
+        client.ascore([Sample(response="a")]),
+        client.ascore([Sample(response="b")], reward="other"),
+        client.ascore([Sample(response="c")], run="ppo"),
+    )
+    assert sorted((call[1] or "", call[3]["run"] or "") for call in handle.calls) == [
+        ("", ""),
+        ("", "ppo"),
+        ("other", ""),
+    ]
+
+
+async def test_a_lost_replica_is_asked_again(connected: Connect) -> None:
+    handle = Handle(ActorDiedError())
+    assert (await connected(handle).ascore([Sample(response="a")]))[0].score == 1.0
+    assert len(handle.calls) == 2
+
+
+async def test_an_error_of_the_service_fails_the_samples_at_once(connected: Connect) -> None:
+    handle = Handle(ValueError("broken"))
+    [output] = await connected(handle).ascore([Sample(response="a")])
+    assert output.failure is not None
+    assert "ValueError: broken" in output.failure.message
+    assert len(handle.calls) == 1
+
+
+async def test_closing_cancels_what_is_under_way(connected: Connect) -> None:
+    handle = Handle(is_held=True)
+    client = connected(handle)
+    call = asyncio.create_task(client.ascore([Sample(response="a")]))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    await client.aclose()
+    [output] = await call
+    assert output.failure is not None
+    assert output.failure.kind.value == "cancelled"
+    assert handle.cancelled_count == 1
+
+
+def test_works_for_code_that_is_not_async_and_lists(connected: Connect) -> None:
+    with connected(Handle()) as client:
+        assert client.score([{"response": "abc"}])[0].score == 3.0
+        assert client.rewards() == [RewardInfo("r", "ready")]
+
+
+async def test_travels_to_another_process_without_its_calls(connected: Connect) -> None:
+    client = connected(Handle())
+    await client.ascore([Sample(response="a")])
+    twin = pickle.loads(pickle.dumps(client))
+    assert (await twin.ascore([Sample(response="ab")]))[0].score == 2.0
+
+
+def test_without_a_cluster_it_says_what_to_do() -> None:
+    with pytest.raises(ServiceUnavailableError, match=r"call ray.init\(address='auto'\) first"):
+        HandleClient()
