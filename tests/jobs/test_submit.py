@@ -25,8 +25,14 @@ class ScriptedJobs:
     """A cluster whose one job has a scripted log and goes through scripted states."""
 
     def __init__(
-        self, *, states: Iterable[str] = ("SUCCEEDED",), logs: Iterable[Any] = (), code: int | None = 0
+        self,
+        *,
+        states: Iterable[str] = ("SUCCEEDED",),
+        logs: Iterable[Any] = (),
+        code: int | None = 0,
+        refusals: Iterable[str] = (),
     ) -> None:
+        self.refusals = list(refusals)
         self.submitted: list[dict[str, Any]] = []
         self.stopped: list[str] = []
         self.states = list(states)
@@ -34,6 +40,8 @@ class ScriptedJobs:
         self.code = code
 
     def submit_job(self, **options: Any) -> str:
+        if self.refusals:
+            raise RuntimeError(self.refusals.pop(0))
         self.submitted.append(options)
         return "job-1"
 
@@ -84,6 +92,25 @@ def test_a_job_is_submitted_with_its_command_environment_and_run() -> None:
     assert options["runtime_env"] == {"env_vars": {"DS_ACCELERATOR": "cpu"}}
     assert options["metadata"]["run_id"] == "run-1"
     assert options["submission_id"] == "mine"
+
+
+def test_a_job_waits_for_a_job_agent_that_is_still_starting() -> None:
+    waited: list[float] = []
+    client = ScriptedJobs(refusals=["500: No available agent to submit job"] * 3)
+
+    assert RayJobs("http://head:8265", connect=lambda _: client, pause=waited.append).submit(JOB) == "job-1"
+
+    assert waited == [1.0, 2.0, 4.0]
+
+
+def test_any_other_refusal_is_told_at_once() -> None:
+    waited: list[float] = []
+    client = ScriptedJobs(refusals=["500: no such runtime_env"])
+
+    with pytest.raises(JobError, match="no such runtime_env"):
+        RayJobs("http://head:8265", connect=lambda _: client, pause=waited.append).submit(JOB)
+
+    assert waited == []
 
 
 def test_a_state_carries_the_driver_s_exit_code() -> None:
