@@ -11,7 +11,7 @@ import os
 import random
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -101,16 +101,19 @@ class HttpClient(RewardClient):
         slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
 
         async def send(part: Sequence[Sample]) -> list[RewardOutput]:
+            refused: list[RewardOutput | None] = [None] * len(part)
             try:
                 body = encode_score_request(part, timeout_s=limit_s, run=run)
             except InvalidInputError:  # what JSON cannot hold fails alone
                 refused = [refusal_of(sample) for sample in part]
-                sent = [sample for sample, refusal in zip(part, refused, strict=True) if refusal is None]
-                scored = iter(await send(sent) if sent else [])
-                return [next(scored) if refusal is None else refusal for refusal in refused]
-            async with slots:
-                answer = await self._request("POST", url, body, limit_s)
-                return decode_answer(answer.content, len(part))
+                part = [sample for sample, refusal in zip(part, refused, strict=True) if refusal is None]
+                body = encode_score_request(part, timeout_s=limit_s, run=run)
+            scored: Iterator[RewardOutput] = iter(())
+            if part:
+                async with slots:
+                    answer = await self._request("POST", url, body, limit_s)
+                scored = iter(decode_answer(answer.content, len(part)))
+            return [next(scored) if refusal is None else refusal for refusal in refused]
 
         parts = [samples[at : at + _SAMPLES_A_REQUEST] for at in range(0, len(samples), _SAMPLES_A_REQUEST)]
         return [output for outputs in await asyncio.gather(*map(send, parts)) for output in outputs]
