@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rayreward.client import HandleClient, HttpClient, LocalClient, RewardClient
-    from rayreward.function import RewardFunction, reward_function
+    from rayreward.decorator import reward_function
+    from rayreward.function import RewardFunction
     from rayreward.spec import load_reward
     from rayreward.types import (
         Failure,
@@ -50,7 +51,7 @@ _HOMES = {
     "Timings": "rayreward.types",
     "Trajectory": "rayreward.types",
     "load_reward": "rayreward.spec",
-    "reward_function": "rayreward.function",
+    "reward_function": "rayreward.decorator",
 }
 
 __all__ = [

@@ -10,25 +10,21 @@ How samples reach a function: see `rayreward.signature`. Deadlines and killing: 
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, get_args, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
-from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError, did_you_mean
+from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError
 from rayreward.loading import load_object
 from rayreward.outcome import failed_output, to_output, to_outputs
-from rayreward.signature import Mode, Signature, read_signature
+from rayreward.signature import Signature, read_signature
 from rayreward.types import RewardOutput, Sample, Trajectory, as_messages
 from rayreward.versioning import content_version
 
 if TYPE_CHECKING:
     from rayreward.client import RewardClient
     from rayreward.trainers.trl import TrlReward
-
-P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
 
 Isolation = Literal["process", "thread", "inline"]
 """Where a reward runs in its replica: a killable process, one thread (models), or the event loop (trivial, async)."""
@@ -89,7 +85,7 @@ class RewardFunction:
         token: str | None = None,
         **arguments: Any,
     ) -> None:
-        _check_settings("RewardFunction", {"isolation": isolation, "timeout_s": timeout_s})
+        check_settings("RewardFunction", {"isolation": isolation, "timeout_s": timeout_s})
         if type(self) is not RewardFunction and func is None and func_path is None:
             self._take_settings(name, isolation, timeout_s, arguments)
             return
@@ -263,7 +259,8 @@ def _is_coroutine_function(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-def _check_settings(where: str, settings: Mapping[str, Any]) -> None:
+def check_settings(where: str, settings: Mapping[str, Any]) -> None:
+    """Refuse an isolation or a deadline that does not exist; `where` names the caller in the error."""
     isolation, timeout_s = settings.get("isolation"), settings.get("timeout_s")
     if isolation is not None and isolation not in get_args(Isolation):
         raise ConfigError(f"{where}(isolation={isolation!r}): known are {', '.join(map(repr, get_args(Isolation)))}")
@@ -299,104 +296,3 @@ def sample_from_call(messages: Any, original_messages: Any, fields: Mapping[str,
     if "response" not in fields:
         raise InvalidInputError("a reward is called with messages=…, or with response=… (and prompt=…)")
     return Sample(prompt=fields.get("prompt"), response=fields["response"], metadata=metadata, **known)
-
-
-_OPTIONS = frozenset({"mode", "name", "isolation", "timeout_s", "deterministic"})
-
-
-class DecoratedReward(Protocol[P, R]):
-    """A function marked by `reward_function`: the function, and how to deploy it."""
-
-    deploy: Callable[..., Any]
-    reward: Callable[..., RewardFunction]
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...  # noqa: D102 - the function itself
-
-
-@overload
-def reward_function(func: Callable[P, R], /) -> DecoratedReward[P, R]: ...
-@overload
-def reward_function(
-    *,
-    mode: Mode | None = ...,
-    name: str | None = ...,
-    isolation: Isolation | None = ...,
-    timeout_s: float | None = ...,
-    deterministic: bool = ...,
-) -> Callable[[Callable[P, R]], DecoratedReward[P, R]]: ...
-def reward_function(func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Mark a function as a reward. It stays the function it was, and gains `.deploy(…)`.
-
-    Called directly, it takes chat messages as plain dicts too. Options: `mode` ("pointwise" or "batch"; told from
-    the parameter names where it is left out), `name`, `isolation`, `timeout_s`, `deterministic` (the same sample
-    always scores the same, so that a served answer may be reused).
-
-    Raises:
-        ConfigError: an option is unknown, or the function takes no parameter that a sample can fill.
-
-    Example:
-        >>> @reward_function
-        ... def exact(messages, label=None, **kwargs):
-        ...     return float(messages[-1].content == label)
-        >>> exact([{"role": "assistant", "content": "4"}], label="4")
-        1.0
-    """
-    unknown = options.keys() - _OPTIONS
-    if unknown:
-        raise ConfigError(
-            f"reward_function has no option {sorted(unknown)[0]!r}; {did_you_mean(sorted(unknown)[0], _OPTIONS)}"
-        )
-    if options.get("mode") not in (None, "pointwise", "batch"):
-        raise ConfigError(f"reward_function(mode={options['mode']!r}): known modes are 'pointwise' and 'batch'")
-    _check_settings("reward_function", options)
-    if func is None:
-        return lambda decorated: _decorate(decorated, options)
-    return _decorate(func, options)
-
-
-def _decorate(func: Callable[..., Any], options: Mapping[str, Any]) -> Any:
-    is_batch = read_signature(func, mode=options.get("mode")).mode == "batch"
-    readable: Callable[[Any], Any] = (lambda chats: [_readable(chat) for chat in chats]) if is_batch else _readable
-    is_first = next(iter(inspect.signature(func).parameters)) == "messages"
-
-    def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if args and is_first:
-            args = (readable(args[0]), *args[1:])
-        return args, {key: readable(value) if key in _CHATS else value for key, value in kwargs.items()}
-
-    if inspect.iscoroutinefunction(func):
-
-        @functools.wraps(func)
-        async def call_async(*args: Any, **kwargs: Any) -> Any:
-            args, kwargs = prepare(args, kwargs)
-            return await cast(Awaitable[Any], func(*args, **kwargs))
-
-        decorated: Any = call_async
-    else:
-
-        @functools.wraps(func)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            args, kwargs = prepare(args, kwargs)
-            return func(*args, **kwargs)
-
-        decorated = call
-    decorated.__rayreward__ = dict(options)
-    decorated.__rayreward_function__ = func
-    decorated.reward = functools.partial(RewardFunction, decorated)
-    decorated.deploy = functools.partial(_deploy, decorated)
-    return decorated
-
-
-_CHATS = ("messages", "original_messages")
-
-
-def _readable(chat: Any) -> Any:
-    """A conversation whose messages can be read as attributes too; anything else as it is."""
-    return list(as_messages(chat)) if isinstance(chat, (list, tuple)) else chat
-
-
-def _deploy(func: Callable[..., Any], **options: Any) -> Any:
-    """Ship the function to the running Ray cluster; see `rayreward.serve.deploy`."""
-    from rayreward.serve.deploy import deploy
-
-    return deploy(func, **options)

@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("outcome", "plain", "signature", "compose"),
     ("boundary", "wire"),
     ("function", "log"),
+    ("decorator",),
     ("models", "judges"),
     ("rewards",),
     ("spec",),
@@ -36,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 REACHES_UP = {
     ("function", "client"): "a remote reward asks a service; a sync call needs a loop",
     ("function", "trainers"): "get_trl_adapter() is a method of every reward",
-    ("function", "serve"): "so is deploy(), on functions",
+    ("decorator", "serve"): "deploy() is a method of every marked function",
 }
 """Imports inside functions that go up, and why; nothing else may."""
 

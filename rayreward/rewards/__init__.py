@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rayreward.function import RewardFunction, reward_function
+from rayreward.decorator import reward_function
+from rayreward.function import RewardFunction
 from rayreward.judges.judge import LLMJudge
 from rayreward.models.reward_model import RewardModel
 from rayreward.rewards.composite import CompositeReward
