@@ -67,7 +67,8 @@ class TestRequests:
         [
             b"", b"{", b"[]", b"null", b"5", b'"samples"', b"{}", b'{"samples": {}}', b'{"samples": [], "timeout": 3}',
             b'{"samples": [], "timeout_s": 0}', b'{"samples": [], "timeout_s": -1}',
-            b'{"samples": [], "timeout_s": "3"}', b'{"samples": [], "run": 3}', b'{"samples": [NaN]}', b'{"samples": [], "timeout_s": Infinity}',
+            b'{"samples": [], "timeout_s": "3"}', b'{"samples": [], "run": 3}', b'{"samples": [NaN]}',
+            b'{"samples": [], "timeout_s": Infinity}',
             b"\xff\xfe", b"[" * 200_000, b'{"a":' * 200_000,
         ],
     )  # fmt: skip
