@@ -25,6 +25,7 @@ _OPTIONS = frozenset({"mode", "name", "isolation", "timeout_s", "deterministic"}
 class DecoratedReward(Protocol[P, R]):
     """A function marked by `reward_function`: the function, and how to deploy it."""
 
+    __name__: str
     deploy: Callable[..., Any]
     reward: Callable[..., RewardFunction]
 

@@ -40,4 +40,4 @@ def test_the_package_shows_its_names_and_no_others() -> None:
     assert set(rayreward.__all__) <= set(dir(rayreward))
     assert rayreward.__version__
     with pytest.raises(AttributeError, match="no attribute 'RewardFuncion'"):
-        _ = rayreward.RewardFuncion  # type: ignore[attr-defined]
+        _ = rayreward.RewardFuncion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import shutil
@@ -90,7 +91,7 @@ class TestRewardKit:
     def test_functions_are_functions(self) -> None:
         from tests.seeds.my_rewards import combined_reward
 
-        final_score, components = combined_reward(TEST_MSGS, TEST_ORIG)  # type: ignore[misc]
+        final_score, components = combined_reward(TEST_MSGS, TEST_ORIG)
         assert final_score == 0.5
         assert components["helpfulness"].reason == "Contains helpful keyword"
         assert components["safety_penalty"] == 0.0
@@ -128,8 +129,7 @@ class TestRewardKit:
         assert outer(messages=TEST_MSGS).score == 0.5
 
     def test_the_decorator_leaves_the_function_a_function(self) -> None:
-        from tests.seeds import decorated
-
+        decorated: Any = importlib.import_module("tests.seeds.decorated")
         assert decorated.local_score == pytest.approx(0.9 * (0.7 * 0.8 + 0.3))
         assert decorated.combined_reward(messages=decorated.messages) == pytest.approx(0.7 * 0.8 + 0.3)
         assert callable(decorated.combined_reward.deploy)

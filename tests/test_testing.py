@@ -31,7 +31,7 @@ class TestScriptedReward:
         assert kinds(ScriptedReward(default=HANG, timeout_s=0.01).score([Sample(response="a")])) == ["timeout"]
 
     def test_in_a_process_it_is_killed_and_may_end_itself(self) -> None:
-        reward = ScriptedReward({"hang": HANG, "exit": EXIT}, isolation="process", timeout_s=0.3)
+        reward = ScriptedReward({"hang": HANG, "exit": EXIT}, isolation="process", timeout_s=1.0)
         with LocalClient({"scripted": reward}) as client:
             assert kinds(client.score([{"response": "hang"}, {"response": "exit"}, {"response": "a"}])) == [
                 "timeout",

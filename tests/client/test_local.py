@@ -44,7 +44,7 @@ def test_what_cannot_be_asked_is_refused() -> None:
 
 
 def test_misbehaving_code_is_killed_and_costs_its_sample() -> None:
-    reward = ScriptedReward({"hang": HANG, "exit": EXIT, "raise": ValueError("no")}, isolation="process", timeout_s=0.3)
+    reward = ScriptedReward({"hang": HANG, "exit": EXIT, "raise": ValueError("no")}, isolation="process", timeout_s=1.0)
     with LocalClient({"scripted": reward}, process_count=2) as client:
         outputs = client.score([{"response": text} for text in ("a", "hang", "exit", "raise", "b")])
     assert said(outputs) == [1.0, "timeout", "crashed", "error", 1.0]

@@ -134,7 +134,7 @@ async def test_runs_where_others_do_and_needs_no_key() -> None:
 
 async def test_a_batch_may_take_as_long_as_its_samples_one_after_the_other() -> None:
     async with asked({}, max_concurrency=1) as (judge, endpoint):
-        judge.timeout_s, endpoint.pause_s = 1.0, 0.3
+        judge.timeout_s, endpoint.pause_s = 2.0, 0.5
         outputs = await build_runner(judge).run([Sample(response=str(n)) for n in range(5)])
         assert [output.score for output in outputs] == [1.0] * 5
 

@@ -83,7 +83,8 @@ def test_a_line_that_the_disk_cut_spoils_no_other(tmp_path: Path) -> None:
         """Takes ten bytes, then is full once."""
 
         def __init__(self, file: Any) -> None:
-            self.file, self.answers = file, [10, OSError("no space left on device")]
+            self.file = file
+            self.answers: list[Any] = [10, OSError("no space left on device")]
 
         def write(self, data: bytes) -> int:
             answer = self.answers.pop(0) if self.answers else len(data)

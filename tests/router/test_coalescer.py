@@ -154,7 +154,7 @@ class TestDeadline:
             return [RewardOutput(1.0) for _ in batch]
 
         lane = coalescer(send, max_samples=1)
-        outputs = await lane.score(samples("a", "slow", "never sent"), timeout_s=0.01)
+        outputs = await lane.score(samples("a", "slow", "never sent"), timeout_s=0.3)
         assert said(outputs) == [1.0, "timeout", "timeout"]
         gate.set()
         await turns()

@@ -127,7 +127,7 @@ class TestNeutral:
     async def test_a_reward_that_answers_nothing_in_time_is_a_failure_like_others(self) -> None:
         script = Script(good=0.5, stuck=1.0)
         script.gates["stuck"] = asyncio.Event()
-        asked = route(script, answer_within_s=0.05)
+        asked = route(script, answer_within_s=0.3)
         answers = await asked.answer(None, asking("q", "good", "stuck"), run=None)
         assert rewards(answers) == [(0.5, True), (0.5, False)]
 

@@ -208,7 +208,7 @@ class TestToken:
     )
     async def test_without_the_right_one_nothing_is_scored_or_listed(self, header: str | None) -> None:
         async with served({"scripted": ScriptedReward()}, token="secret") as service:
-            headers = {} if header is None else {"Authorization": header.encode()}
+            headers = {} if header is None else {b"Authorization": header.encode()}
             for path in (
                 "/v1/rewards",
                 "/v1/rewards/scripted",
@@ -253,7 +253,7 @@ class TestLimits:
             while True:
                 yield b"x" * 500
 
-        headers = {} if declared is None else {"Content-Length": declared.encode("latin-1")}
+        headers = {} if declared is None else {b"Content-Length": declared.encode("latin-1")}
         answer = await small.http.post("/", content=endless(), headers=headers)
         assert answer.status_code == 413
 

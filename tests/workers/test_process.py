@@ -16,8 +16,8 @@ from rayreward.workers.process import ProcessWorker
 from tests.workers import hostile
 from tests.workers.conftest import is_alive, is_gone
 
-SHORT_S = 0.3
-"""A deadline that a hang must reach; nothing asserts how long anything takes."""
+SHORT_S = 1.0
+"""A deadline that a hang must reach, and nothing else even on a busy machine."""
 
 LONG_S = 60.0
 
@@ -246,7 +246,7 @@ class TestStart:
     ) -> None:
         (tmp_path / "beside_the_script.py").write_text("def one(response):\n    return 7.0\n")
         monkeypatch.syspath_prepend(tmp_path)
-        from beside_the_script import one as reward
+        from beside_the_script import one as reward  # type: ignore[import-not-found]
 
         assert said(await worker(reward).run(samples("a"), LONG_S)) == [7.0]
 

@@ -54,7 +54,7 @@ class TestProcessRunner:
         assert children() <= before
 
     async def test_its_deadline_may_be_shorter_than_the_rewards_own(self) -> None:
-        runner = build_runner(RewardFunction(func=hostile.misbehave, timeout_s=60), timeout_s=0.2)
+        runner = build_runner(RewardFunction(func=hostile.misbehave, timeout_s=60), timeout_s=1.0)
         await runner.start()
         assert said(await runner.run(samples("hang", "a"))) == ["timeout", 1.0]
         await runner.stop()
