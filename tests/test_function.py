@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import math
 import sys
 import threading
@@ -269,54 +268,6 @@ class TestSubclass:
         assert cloudpickle.loads(cloudpickle.dumps(self.Exact()))(response="4", label="4").score == 1.0
 
 
-class TestDecorator:
-    def test_the_function_stays_what_it_was(self) -> None:
-        @reward_function
-        def reward(messages: Any, *args: Any, **kwargs: Any) -> float:
-            """Doc."""
-            return float(len(messages[-1].content))
-
-        assert reward(CHAT) == 1.0
-        assert reward(messages=CHAT) == 1.0
-        assert (reward.__name__, reward.__doc__) == ("reward", "Doc.")
-        assert callable(reward.deploy)
-        assert reward.reward()(messages=CHAT).score == 1.0
-
-    async def test_an_async_function_stays_async(self) -> None:
-        @reward_function
-        async def reward(messages: Any) -> float:
-            return float(messages[-1].content == "4")
-
-        assert inspect.iscoroutinefunction(reward)
-        assert await reward(CHAT) == 1.0
-        assert scores(await reward.reward().ascore([Sample(CHAT)])) == [1.0]
-
-    def test_a_batch_functions_chats_become_readable_too(self) -> None:
-        @reward_function(mode="batch")
-        def reward(messages: Any, **kwargs: Any) -> list[float]:
-            return [float(len(chat[-1].content)) for chat in messages]
-
-        assert reward([CHAT, CHAT]) == [1.0, 1.0]
-        assert scores(reward.reward().score([Sample(CHAT)])) == [1.0]
-
-    def test_options_reach_the_reward(self) -> None:
-        @reward_function(name="exact", isolation="inline", timeout_s=2.5, deterministic=True)
-        def reward(response: str, label: str) -> float:
-            return float(response == label)
-
-        made = reward.reward()
-        assert (made.name, made.isolation, made.timeout_s, made.deterministic) == ("exact", "inline", 2.5, True)
-        assert RewardFunction(func=reward, name="other", timeout_s=1, isolation="thread").name == "other"
-
-    def test_survives_pickling_with_what_it_can_do(self) -> None:
-        @reward_function(name="exact")
-        def reward(response: str) -> float:
-            return 1.0
-
-        twin = cloudpickle.loads(cloudpickle.dumps(reward))
-        assert (twin("a"), twin.reward().name) == (1.0, "exact")
-
-
 class TestConfiguration:
     @pytest.mark.parametrize(
         ("options", "reason"),
@@ -343,19 +294,6 @@ class TestConfiguration:
     def test_what_cannot_work_is_refused_when_it_is_made(self, options: dict[str, Any], reason: str) -> None:
         with pytest.raises(ConfigError, match=reason):
             RewardFunction(**options)
-
-    @pytest.mark.parametrize(
-        ("options", "reason"),
-        [
-            ({"isolaton": "inline"}, "did you mean 'isolation'"),
-            ({"mode": "group"}, "'pointwise' and 'batch'"),
-            ({"isolation": "sandbox"}, "isolation='sandbox'"),
-            ({"timeout_s": 0}, "timeout_s=0"),
-        ],
-    )
-    def test_so_is_a_decorators_option(self, options: dict[str, Any], reason: str) -> None:
-        with pytest.raises(ConfigError, match=reason):
-            reward_function(**options)
 
 
 class TestRemote:

@@ -152,7 +152,8 @@ class ProcessWorker:
         self._writer.write(encode_frame(Work(tuple(blobs[position] for position in chunk))))
         try:
             while True:
-                frame = await asyncio.wait_for(read_frame(self._reader), limit_s)
+                async with asyncio.timeout(limit_s):  # not wait_for: Python 3.11's makes a task a frame
+                    frame = await read_frame(self._reader)
                 if isinstance(frame, Done):
                     return None
                 if isinstance(frame, Scored):
