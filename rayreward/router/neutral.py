@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 _RECENT_SCORES = 512
 """Scores a run's mean is taken over: a few rollout batches, so that it follows the policy as it learns."""
 
+_MAX_SIBLINGS = 64
+"""Scores a prompt's mean is taken over: the latest, for a small data set asks the same prompt in every step."""
+
 _MAX_GROUPS = 20_000
-"""Prompts remembered; about 200 bytes each. The oldest go first."""
+"""Prompts remembered; about 2 kB each at most. The oldest go first."""
 
 _GROUP_LIFE_S = 600.0
 """A prompt that comes back later than this comes from another policy: its old scores are no siblings."""
@@ -26,8 +29,7 @@ _GROUP_LIFE_S = 600.0
 @dataclass(slots=True)
 class _Group:
     open_count: int = 0
-    score_sum: float = 0.0
-    score_count: int = 0
+    scores: deque[float] = field(default_factory=lambda: deque(maxlen=_MAX_SIBLINGS))
     touched_s: float = 0.0
 
 
@@ -72,20 +74,19 @@ class NeutralMeans:
             group.open_count -= 1
             group.touched_s = now_s
             if score is not None:
-                group.score_sum += score
-                group.score_count += 1
+                group.scores.append(score)
         if score is not None:
             self._runs.setdefault(run, _Run()).recent.append(score)
 
     def is_settled(self, run: str, prompt: str) -> bool:
         """Whether a sibling has a score and none is under way: waiting longer would change nothing that is known."""
         group = self._groups.get((run, prompt))
-        return group is not None and group.score_count > 0 and group.open_count <= 0
+        return group is not None and bool(group.scores) and group.open_count <= 0
 
     def neutral(self, run: str, prompt: str) -> float:
         """The number for a failed sample, from what is known now."""
         group = self._groups.get((run, prompt))
-        if group is not None and group.score_count:
-            return group.score_sum / group.score_count
+        if group is not None and group.scores:
+            return sum(group.scores) / len(group.scores)
         recent = self._runs.setdefault(run, _Run()).recent
         return sum(recent) / len(recent) if recent else 0.0

@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _load(sent: Load) -> RewardFunction:
-    sys.path.extend(folder for folder in sent.path if folder not in sys.path)
+    sys.path[:] = [*sent.path, *(folder for folder in sys.path if folder not in sent.path)]
     reward: RewardFunction = cloudpickle.loads(sent.blob)
     reward.load()
     return reward

@@ -58,6 +58,13 @@ def test_a_prompt_that_comes_back_much_later_has_no_old_siblings() -> None:
     assert means.neutral("r", "q") == 0.5
 
 
+def test_a_prompt_of_every_step_is_judged_by_its_latest_siblings() -> None:
+    means = NeutralMeans()
+    for step in range(100):
+        finished(means, "q", *[float(step >= 90)] * 8, now_s=step)
+    assert means.neutral("r", "q") == 1.0
+
+
 def test_forgets_the_oldest_prompts_first() -> None:
     means = NeutralMeans()
     for number in range(20_001):
