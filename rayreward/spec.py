@@ -7,6 +7,7 @@ Nothing here serves.
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,13 +62,16 @@ class PartSpec(StrictModel):
         return self
 
     def check_loadable(self) -> None:
-        """Refuse, before anything starts, addresses that cannot load.
+        """Refuse, before anything starts, what cannot load, as far as that shows without running foreign code.
 
         Raises:
             RewardLoadError: a missing file, or a name that it does not define.
+            ConfigError: a built-in's arguments do not fit.
         """
         if self.import_path:
             check_address(self.import_path)
+        if self.builtin:
+            load_reward(self.builtin, self.args)
         for part in self.parts:
             part.check_loadable()
 
@@ -183,4 +187,8 @@ def load_reward(where: str, args: Mapping[str, Any] | None = None) -> RewardFunc
     try:
         return target(**args) if isinstance(target, type) else RewardFunction(func=target, **args)
     except TypeError as error:
+        known = [name for name in inspect.signature(target).parameters if name not in ("args", "kwargs")]
+        unknown = [name for name in args if name not in known]
+        if isinstance(target, type) and unknown:
+            raise ConfigError(f"{where!r} has no argument {unknown[0]!r}; {did_you_mean(unknown[0], known)}") from error
         raise ConfigError(f"{where!r} cannot be made with {args}: {error}") from error

@@ -64,7 +64,7 @@ class TestLoadReward:
         ("where", "args", "reason"),
         [
             ("lenght", {}, "no built-in reward and no address .* did you mean 'length'"),
-            ("length", {"tolerence": 3}, "cannot be made with .* unexpected keyword argument 'tolerence'"),
+            ("length", {"tolerence": 3}, "no argument 'tolerence'; did you mean 'tolerance'"),
             ("length", {"target": "200"}, "cannot be made with"),
             ("length", {"target": -1}, "found -1"),
             ("{file}::made", {"want": "x"}, "is made already; it takes no arguments"),

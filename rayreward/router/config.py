@@ -107,7 +107,7 @@ class ServiceConfig(StrictModel):
         for reward in self.rewards:
             try:
                 reward.check_loadable()
-            except RewardLoadError as error:
+            except (RewardLoadError, ConfigError) as error:
                 raise ConfigError(f"{source}: reward {reward.name!r}: {error}") from None
 
 
