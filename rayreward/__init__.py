@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from rayreward.client import HandleClient, HttpClient, LocalClient, RewardClient
     from rayreward.decorator import reward_function
     from rayreward.function import RewardFunction
+    from rayreward.messages import Message
     from rayreward.spec import load_reward
     from rayreward.types import (
         Failure,
         FailureKind,
-        Message,
         MetricRewardOutput,
         RewardInfo,
         RewardOutput,
@@ -41,7 +41,7 @@ _HOMES = {
     "HandleClient": "rayreward.client",
     "HttpClient": "rayreward.client",
     "LocalClient": "rayreward.client",
-    "Message": "rayreward.types",
+    "Message": "rayreward.messages",
     "MetricRewardOutput": "rayreward.types",
     "RewardClient": "rayreward.client",
     "RewardFunction": "rayreward.function",

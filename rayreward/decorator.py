@@ -13,8 +13,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from rayreward.errors import ConfigError, did_you_mean
 from rayreward.function import Isolation, RewardFunction, check_settings
+from rayreward.messages import as_messages
 from rayreward.signature import Mode, read_signature
-from rayreward.types import as_messages
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)

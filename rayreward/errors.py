@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class RayRewardError(Exception):
@@ -99,3 +100,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(word, names, n=1)
     listing = f"Known: {', '.join(names)}" if names else "Known: none"
     return f"did you mean {nearest[0]!r}? {listing}" if nearest else listing
+
+
+def shown(value: Any) -> str:
+    """`value` for an error message: short, and never an error itself (a huge integer, a broken ``__repr__``)."""
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # noqa: BLE001 - the boundary: whatever a foreign __repr__ raises
+        return f"<{type(value).__name__} that cannot be shown>"

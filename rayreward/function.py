@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
 from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError
 from rayreward.loading import load_object
+from rayreward.messages import as_messages
 from rayreward.outcome import failed_output, to_output, to_outputs
 from rayreward.signature import Signature, read_signature
-from rayreward.types import RewardOutput, Sample, Trajectory, as_messages
+from rayreward.types import RewardOutput, Sample, Trajectory
 from rayreward.versioning import content_version
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from rayreward.errors import (
     MissingExtraError,
     RewardLoadError,
     ServiceUnavailableError,
+    shown,
 )
-from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, as_metrics, finite_score, shown
+from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, as_metrics, finite_score
 
 FILTER_SCORE = "filter_score"
 """Metadata key of OpenRLHF's second number, `scores`, where a reward gives one beside `rewards`."""

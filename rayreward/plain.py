@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rayreward.types import shown
+from rayreward.errors import shown
 
 _MAX_DEPTH = 32
 """Levels of nesting that are kept; more only hides a value that holds itself."""

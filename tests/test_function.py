@@ -12,7 +12,8 @@ import pytest
 
 from rayreward import RewardFunction, RewardOutput, Sample, reward_function
 from rayreward.errors import AuthenticationError, ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError
-from rayreward.types import FailureKind, Message, Trajectory
+from rayreward.messages import Message
+from rayreward.types import FailureKind, Trajectory
 
 CHAT = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]
 

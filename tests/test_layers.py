@@ -15,7 +15,8 @@ ROOT = Path(rayreward.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("types", "strict", "loading", "versioning"),
+    ("messages", "strict", "loading", "versioning"),
+    ("types",),
     ("outcome", "plain", "signature", "compose"),
     ("boundary", "wire"),
     ("function", "log"),

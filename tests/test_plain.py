@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from rayreward.messages import Message
 from rayreward.plain import plain
-from rayreward.types import Message, RewardInfo
+from rayreward.types import RewardInfo
 
 
 class Hostile:

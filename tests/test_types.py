@@ -13,19 +13,17 @@ import pytest
 import torch
 
 from rayreward.errors import InvalidInputError, InvalidOutputError
+from rayreward.messages import Message, as_messages, split_chat
 from rayreward.types import (
     Failure,
     FailureKind,
-    Message,
     MetricRewardOutput,
     RewardInfo,
     RewardOutput,
     Sample,
     Timings,
     Trajectory,
-    as_messages,
     finite_score,
-    split_chat,
 )
 
 CHAT = [

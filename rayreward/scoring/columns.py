@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayreward.errors import ConfigError, InvalidInputError
+from rayreward.messages import as_messages
 from rayreward.trainers.openrlhf import response_of, strip_end_tokens
-from rayreward.types import FailureKind, RewardOutput, Sample, as_messages
+from rayreward.types import FailureKind, RewardOutput, Sample
 from rayreward.wire import decode_sample
 
 MESSAGES_KEY = "messages"

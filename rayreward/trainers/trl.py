@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rayreward.types import Sample, as_messages
+from rayreward.messages import as_messages
+from rayreward.types import Sample
 
 if TYPE_CHECKING:
     from rayreward.function import RewardFunction

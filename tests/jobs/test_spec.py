@@ -50,11 +50,11 @@ def test_local_paths_become_absolute_and_hub_names_stay(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text(MINIMAL)
 
-    spec = load_spec(path, base=Path("/work"))
+    spec = load_spec(path, base=Path("/data"))
 
     assert spec.model.path == "Qwen/Qwen2.5-0.5B"
-    assert spec.data.prompts == "/work/prompts.jsonl"
-    assert spec.output_dir == "/work/runs/first"
+    assert spec.data.prompts == "/data/prompts.jsonl"
+    assert spec.output_dir == "/data/runs/first"
     assert not spec.uses_local_files_only
 
 
@@ -74,7 +74,7 @@ def test_a_hub_name_is_not_taken_for_a_path(path: str, expected: bool) -> None:
 
 
 def test_resolving_twice_changes_nothing() -> None:
-    once = resolve_paths(build_spec(), Path("/work"))
+    once = resolve_paths(build_spec(), Path("/data"))
 
     assert resolve_paths(once, Path("/elsewhere")) == once
 
