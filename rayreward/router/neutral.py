@@ -10,6 +10,7 @@ Pure: scores and times are handed in.
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
@@ -20,7 +21,10 @@ _MAX_SIBLINGS = 64
 """Scores a prompt's mean is taken over: the latest, for a small data set asks the same prompt in every step."""
 
 _MAX_GROUPS = 20_000
-"""Prompts remembered; about 2 kB each at most. The oldest go first."""
+"""Prompts remembered, by their hash; about 2 kB each at most. The oldest go first."""
+
+_MAX_RUNS = 1_000
+"""Runs remembered; about 16 kB each. The one that was silent longest goes first: names come from the network."""
 
 _GROUP_LIFE_S = 600.0
 """A prompt that comes back later than this comes from another policy: its old scores are no siblings."""
@@ -52,12 +56,12 @@ class NeutralMeans:
     """
 
     def __init__(self) -> None:
-        self._groups: OrderedDict[tuple[str, str], _Group] = OrderedDict()
-        self._runs: dict[str, _Run] = {}
+        self._groups: OrderedDict[tuple[str, bytes], _Group] = OrderedDict()
+        self._runs: OrderedDict[str, _Run] = OrderedDict()
 
     def begin(self, run: str, prompt: str, *, now_s: float) -> None:
         """A sample of this prompt is under way."""
-        key = (run, prompt)
+        key = _key(run, prompt)
         group = self._groups.get(key)
         if group is None or (not group.open_count and now_s - group.touched_s > _GROUP_LIFE_S):
             group = self._groups[key] = _Group()
@@ -69,7 +73,7 @@ class NeutralMeans:
 
     def finish(self, run: str, prompt: str, score: float | None, *, now_s: float) -> None:
         """A sample of this prompt is scored, or has failed (None)."""
-        group = self._groups.get((run, prompt))
+        group = self._groups.get(_key(run, prompt))
         if group is not None:
             group.open_count -= 1
             group.touched_s = now_s
@@ -77,16 +81,24 @@ class NeutralMeans:
                 group.scores.append(score)
         if score is not None:
             self._runs.setdefault(run, _Run()).recent.append(score)
+            self._runs.move_to_end(run)
+            while len(self._runs) > _MAX_RUNS:
+                self._runs.popitem(last=False)
 
     def is_settled(self, run: str, prompt: str) -> bool:
         """Whether a sibling has a score and none is under way: waiting longer would change nothing that is known."""
-        group = self._groups.get((run, prompt))
+        group = self._groups.get(_key(run, prompt))
         return group is not None and bool(group.scores) and group.open_count <= 0
 
     def neutral(self, run: str, prompt: str) -> float:
         """The number for a failed sample, from what is known now."""
-        group = self._groups.get((run, prompt))
+        group = self._groups.get(_key(run, prompt))
         if group is not None and group.scores:
             return sum(group.scores) / len(group.scores)
-        recent = self._runs.setdefault(run, _Run()).recent
-        return sum(recent) / len(recent) if recent else 0.0
+        known = self._runs.get(run)
+        return sum(known.recent) / len(known.recent) if known is not None else 0.0
+
+
+def _key(run: str, prompt: str) -> tuple[str, bytes]:
+    """A prompt may hold a megabyte; twenty thousand of them are not kept."""
+    return run, hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -79,3 +79,13 @@ def test_follows_the_policy_as_it_learns() -> None:
     finished(means, "early", *[0.0] * 512)
     finished(means, "late", *[1.0] * 512)
     assert means.neutral("r", "new") == 1.0
+
+
+def test_runs_are_remembered_within_a_bound_whatever_names_arrive() -> None:
+    means = NeutralMeans()
+    for number in range(3_000):
+        means.begin(f"run-{number}", "p", now_s=0.0)
+        means.finish(f"run-{number}", "p", 1.0, now_s=0.0)
+    assert len(means._runs) <= 1_000
+    assert means.neutral("run-2999", "another prompt") == 1.0
+    assert means.neutral("run-0", "another prompt") == 0.0
