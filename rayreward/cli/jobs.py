@@ -22,7 +22,7 @@ from typing import Any
 import typer
 
 from rayreward.cli.output import OK, error_console, say, write_json
-from rayreward.errors import ConfigError, JobError, ServiceUnavailableError
+from rayreward.errors import ConfigError
 from rayreward.jobs.openrlhf_parser import installed_parser
 from rayreward.jobs.preflight import preflight
 from rayreward.jobs.progress import StepMetrics, parse_step, planned_steps
@@ -186,37 +186,14 @@ def run_stop(job_id: str, *, address: str | None) -> int:
 
 def run_list(*, address: str | None, is_json: bool) -> int:
     """Write the cluster's jobs, the newest first."""
-    # A driver that was not submitted (a notebook, an embedded cluster) has no id that the other commands know.
-    submitted = [job for job in _list_jobs(read_address(address)) if job.submission_id is not None]
-    rows = [_row(job) for job in sorted(submitted, key=lambda job: job.start_time or 0, reverse=True)]
+    listed = RayJobs(read_address(address)).list_jobs()
     if is_json:
-        write_json(rows)
+        write_json([asdict(job) for job in listed])
         return OK
-    for row in rows:
-        started = "" if row["started_s"] is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(row["started_s"]))
-        typer.echo(f"{row['job_id']}  {row['status']}  {started}  {row['name'] or ''}".rstrip())
+    for job in listed:
+        started = "" if job.started_s is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started_s))
+        typer.echo(f"{job.job_id}  {job.status}  {started}  {job.name or ''}".rstrip())
     return OK
-
-
-def _list_jobs(dashboard_url: str) -> list[Any]:
-    try:
-        from ray.job_submission import JobSubmissionClient
-
-        return list(JobSubmissionClient(dashboard_url).list_jobs())
-    except OSError as error:
-        raise ServiceUnavailableError(f"no Ray dashboard answers at {dashboard_url} ({error})") from None
-    except RuntimeError as error:
-        raise JobError(f"Ray at {dashboard_url} refused to list its jobs: {error}") from None
-
-
-def _row(job: Any) -> dict[str, Any]:
-    return {
-        "job_id": job.submission_id,
-        "status": str(getattr(job.status, "value", job.status)),
-        "started_s": None if job.start_time is None else job.start_time / 1000,  # Ray counts milliseconds
-        "name": (job.metadata or {}).get("name"),
-        "entrypoint": job.entrypoint,
-    }
 
 
 def _in_short(state: JobState) -> str:

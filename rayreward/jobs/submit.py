@@ -48,6 +48,9 @@ class JobClient(Protocol):
     def get_job_logs(self, job_id: str) -> str:
         """All that a job has written."""
 
+    def list_jobs(self) -> list[Any]:
+        """What is known of all jobs."""
+
     def stop_job(self, job_id: str) -> bool:
         """Ask a job to end."""
 
@@ -86,6 +89,22 @@ class JobState:
         # A signal is a negative code, which no process can return: 128 + n is the shells' way to say it.
         code = self.driver_exit_code or 1
         return 128 - code if code < 0 else code
+
+
+@dataclass(frozen=True)
+class JobListing:
+    """A job among others.
+
+    Attributes:
+        started_s: seconds since 1970; None while it waits.
+        name: of its spec; None for a job that this package did not submit.
+    """
+
+    job_id: str
+    status: str
+    started_s: float | None
+    name: str | None
+    entrypoint: str
 
 
 class RayJobs:
@@ -137,6 +156,15 @@ class RayJobs:
             driver_exit_code=info.driver_exit_code,
             run_id=(info.metadata or {}).get("run_id"),
         )
+
+    def list_jobs(self) -> list[JobListing]:
+        """The cluster's submitted jobs, the newest first.
+
+        A driver that was not submitted (a notebook, an embedded cluster) has no id that the other calls know.
+        """
+        listed = self._ask("the list of jobs", lambda client: client.list_jobs())
+        jobs = [_listing(info) for info in listed if info.submission_id is not None]
+        return sorted(jobs, key=lambda job: job.started_s or 0.0, reverse=True)
 
     def logs(self, job_id: str) -> str:
         """All that the job has written so far."""
@@ -204,6 +232,16 @@ async def split_lines(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
                 yield cleaned
     if cleaned := ANSI_CODES.sub("", rest).rstrip():
         yield cleaned
+
+
+def _listing(info: Any) -> JobListing:
+    return JobListing(
+        job_id=info.submission_id,
+        status=str(getattr(info.status, "value", info.status)),
+        started_s=None if info.start_time is None else info.start_time / 1000,  # Ray counts milliseconds
+        name=(info.metadata or {}).get("name"),
+        entrypoint=info.entrypoint,
+    )
 
 
 def _connect_to_ray(dashboard_url: str) -> JobClient:

@@ -36,6 +36,7 @@ class FakeCluster:
     Attributes:
         lines: that the job writes before it ends.
         end: its last status and the exit code of its driver.
+        listed: what Ray knows of all jobs.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -43,6 +44,10 @@ class FakeCluster:
     submitted: dict[str, Any] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     interrupts: bool = False
+    listed: list[Any] = field(default_factory=list)
+
+    def list_jobs(self) -> list[Any]:
+        return self.listed
 
     def submit_job(self, **options: Any) -> str:
         self.submitted = options
@@ -162,15 +167,13 @@ def test_stop_waits_until_the_job_is_gone(run: Run, cluster: FakeCluster) -> Non
     assert (ended.code, ended.err, cluster.stopped) == (0, "a: STOPPED\n", ["a"])
 
 
-def test_the_list_holds_submitted_jobs_the_newest_first(
-    run: Run, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_list_holds_submitted_jobs_the_newest_first(run: Run, cluster: FakeCluster) -> None:
     def job(submission_id: str | None, start_time: int) -> Any:
         return SimpleNamespace(
             submission_id=submission_id, start_time=start_time, status="RUNNING", metadata=None, entrypoint="x"
         )
 
-    monkeypatch.setattr(jobs, "_list_jobs", lambda _url: [job("old", 1000), job(None, 2000), job("new", 3000)])
+    cluster.listed = [job("old", 1000), job(None, 2000), job("new", 3000)]
     assert [row["job_id"] for row in json.loads(run("jobs", "list", "--json").out)] == ["new", "old"]
     assert run("jobs", "list").out.startswith("new  RUNNING  1970-01-01")
 
