@@ -23,9 +23,9 @@ import typer
 
 from rayreward.cli.output import OK, error_console, say, write_json
 from rayreward.errors import ConfigError
-from rayreward.jobs.openrlhf_parser import installed_parser
+from rayreward.jobs.openrlhf.parser import installed_parser
+from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step, planned_steps
 from rayreward.jobs.preflight import preflight
-from rayreward.jobs.progress import StepMetrics, parse_step, planned_steps
 from rayreward.jobs.render import RenderedJob, bind_reward, render
 from rayreward.jobs.spec import load_spec
 from rayreward.jobs.submit import JobState, RayJobs

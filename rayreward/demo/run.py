@@ -28,11 +28,12 @@ from rayreward.demo.curve import draw_terminal_curve, save_curve
 from rayreward.demo.scoring import Agreement, measure_agreement, read_solutions
 from rayreward.demo.summary import Summary, edge_mean, is_match, means_of_components, means_of_steps, read_run
 from rayreward.errors import ConfigError, MissingExtraError
-from rayreward.jobs.openrlhf_parser import installed_parser
+from rayreward.jobs.openrlhf.parser import installed_parser
+from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step, planned_steps
+from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.preflight import preflight
-from rayreward.jobs.progress import StepMetrics, parse_step, planned_steps
 from rayreward.jobs.render import bind_reward, render
-from rayreward.jobs.spec import OpenRLHFSpec, load_spec
+from rayreward.jobs.spec import load_spec
 from rayreward.jobs.submit import RayJobs
 from rayreward.jobs.tiny_model import build_tiny_model, write_prompts
 from rayreward.router.config import read_service_config

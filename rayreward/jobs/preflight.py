@@ -21,10 +21,11 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from rayreward.errors import ConfigError, did_you_mean
-from rayreward.jobs.openrlhf_parser import installed_version
-from rayreward.jobs.platform_cpu import SUPPORTED_OPENRLHF
+from rayreward.jobs.openrlhf.cpu import SUPPORTED_OPENRLHF
+from rayreward.jobs.openrlhf.parser import installed_version
+from rayreward.jobs.openrlhf.spec import GROUP_ESTIMATORS, OpenRLHFSpec
 from rayreward.jobs.render import RenderedJob, add_run_id
-from rayreward.jobs.spec import GROUP_ESTIMATORS, OpenRLHFSpec, is_local
+from rayreward.jobs.sections import is_local
 
 CHECKED_ROWS = 10_000
 """Prompts that are read; a broken one further down is found by the training. Reading them takes about 0.1 s."""

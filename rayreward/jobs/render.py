@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.openrlhf_flags import render_flags
-from rayreward.jobs.openrlhf_parser import ENTRYPOINT_MODULE, OpenRLHFParser
-from rayreward.jobs.platform_cpu import build_cpu_env, fit_to_cpu
-from rayreward.jobs.spec import OpenRLHFSpec
+from rayreward.jobs.openrlhf.cpu import build_cpu_env, fit_to_cpu
+from rayreward.jobs.openrlhf.flags import render_flags
+from rayreward.jobs.openrlhf.parser import ENTRYPOINT_MODULE, OpenRLHFParser
+from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 
 RUN_PARAMETER = "run"
 """OpenRLHF sends no headers of ours, so the run travels in the reward's URL."""

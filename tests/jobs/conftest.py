@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rayreward.jobs.spec import OpenRLHFSpec
+from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 
 
 def build_spec(**sections: Any) -> OpenRLHFSpec:

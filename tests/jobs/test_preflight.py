@@ -8,7 +8,7 @@ import pytest
 
 from rayreward.errors import ConfigError
 from rayreward.jobs import preflight as preflight_module
-from rayreward.jobs.platform_cpu import SUPPORTED_OPENRLHF
+from rayreward.jobs.openrlhf.cpu import SUPPORTED_OPENRLHF
 from rayreward.jobs.preflight import (
     Finding,
     Resources,

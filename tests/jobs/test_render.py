@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.openrlhf_parser import installed_parser, installed_version
+from rayreward.jobs.openrlhf.parser import installed_parser, installed_version
 from rayreward.jobs.render import add_run_id, bind_reward, check_env_vars, render
 from tests.jobs.conftest import build_spec
 

@@ -2,7 +2,7 @@
 
 What arrives: an `OpenRLHFSpec` and the reward URLs. What leaves: a list of words. What it promises: every option that
 hangs or fails at its default is set explicitly; a raw flag of ``extra_args`` that a spec key already sets is refused.
-It is pure: whether the installed OpenRLHF knows the flags is `openrlhf_parser`'s question.
+It is pure: whether the installed OpenRLHF knows the flags is `parser`'s question.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import reduce
 from typing import Any
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.spec import OpenRLHFSpec, RoleResources
+from rayreward.jobs.openrlhf.spec import OpenRLHFSpec, RoleResources
 
 FlagValue = bool | int | float | str | Sequence[int | float | str] | None
 

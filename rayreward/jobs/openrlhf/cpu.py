@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from rayreward.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rayreward.jobs.spec import OpenRLHFSpec
+    from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 
 SUPPORTED_OPENRLHF = "0.11.2"
 """The version whose sources `cpu_sources` knows; any other is refused, because its lines may mean something else."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rayreward.jobs.progress import StepMetrics, parse_step, planned_steps
+from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step, planned_steps
 from tests.jobs.conftest import build_spec
 
 LOG = Path(__file__).parent / "data" / "openrlhf-0.11.2.log"

@@ -18,7 +18,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-from rayreward.jobs.platform_cpu import SUPPORTED_OPENRLHF
+from rayreward.jobs.openrlhf.cpu import SUPPORTED_OPENRLHF
 
 NAME_IN_SOURCES = "cpu_sources"
 """The global under which an adapted module finds this one."""
@@ -49,14 +49,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "openrlhf.models.ring_attn_utils",
         "from flash_attn.bert_padding import",
-        "from rayreward.jobs.cpu_sources import",
+        "from rayreward.jobs.openrlhf.cpu_sources import",
         1,
         "imported always, used with packing_samples only; a fake flash_attn package would mislead transformers",
     ),
     Rule(
         "openrlhf.models.ring_attn_utils",
         "from flash_attn.utils.distributed import",
-        "from rayreward.jobs.cpu_sources import",
+        "from rayreward.jobs.openrlhf.cpu_sources import",
         1,
         "as above",
     ),

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from rayreward.jobs.spec import OpenRLHFSpec
+from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 
 STEP_LINE = re.compile(r"Global step (?P<step>\d+): \{(?P<metrics>.*)\}")
 METRIC = re.compile(r"'(?P<name>[^']+)': (?P<value>-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan))")

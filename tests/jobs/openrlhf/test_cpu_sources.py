@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rayreward.jobs import cpu_sources
-from rayreward.jobs.cpu_sources import RULES, NoCuda, Rule, adapt, install
-from rayreward.jobs.openrlhf_parser import installed_version
-from rayreward.jobs.platform_cpu import CPU_SITE, SUPPORTED_OPENRLHF
+from rayreward.jobs.openrlhf import cpu_sources
+from rayreward.jobs.openrlhf.cpu import CPU_SITE, SUPPORTED_OPENRLHF
+from rayreward.jobs.openrlhf.cpu_sources import RULES, NoCuda, Rule, adapt, install
+from rayreward.jobs.openrlhf.parser import installed_version
 
 MODULES = sorted({rule.module for rule in RULES})
 needs_openrlhf = pytest.mark.skipif(installed_version() != SUPPORTED_OPENRLHF, reason="needs OpenRLHF 0.11.2")
@@ -115,4 +115,4 @@ def test_a_process_that_imports_openrlhf_gets_the_adapted_modules() -> None:
         "print('torch.cuda.' in inspect.getsource(adapted))"  # what is on disk is untouched
     )
 
-    assert run_with_cpu_site(code).splitlines() == ["rayreward.jobs.cpu_sources", "True"]
+    assert run_with_cpu_site(code).splitlines() == ["rayreward.jobs.openrlhf.cpu_sources", "True"]

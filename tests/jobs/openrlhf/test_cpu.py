@@ -1,7 +1,7 @@
 import pytest
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.platform_cpu import CPU_SITE, build_cpu_env, fit_to_cpu
+from rayreward.jobs.openrlhf.cpu import CPU_SITE, build_cpu_env, fit_to_cpu
 from rayreward.jobs.render import SET_BY_OPENRLHF, check_env_vars, render
 from tests.jobs.conftest import build_spec
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.openrlhf_flags import CRITIC_FLAG_OF_KEY, FLAG_OF_KEY, render_flags
-from rayreward.jobs.openrlhf_parser import installed_parser, installed_version
+from rayreward.jobs.openrlhf.flags import CRITIC_FLAG_OF_KEY, FLAG_OF_KEY, render_flags
+from rayreward.jobs.openrlhf.parser import installed_parser, installed_version
 from rayreward.jobs.render import bind_reward, render
 from rayreward.jobs.spec import load_spec
 from tests.jobs.conftest import build_spec

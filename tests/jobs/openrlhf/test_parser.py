@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.openrlhf_parser import OpenRLHFParser, installed_parser, installed_version, rebuild_parser
+from rayreward.jobs.openrlhf.parser import OpenRLHFParser, installed_parser, installed_version, rebuild_parser
 
 pytestmark = pytest.mark.skipif(installed_version() is None, reason="OpenRLHF is not installed")
 
@@ -24,7 +24,7 @@ def test_the_installed_flags_are_all_found_those_of_a_loop_too(parser: OpenRLHFP
 
 def test_reading_them_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from rayreward.jobs.openrlhf_parser import installed_parser; installed_parser();"
+        "import sys; from rayreward.jobs.openrlhf.parser import installed_parser; installed_parser();"
         "print([name for name in ('torch', 'ray', 'vllm', 'openrlhf', 'transformers') if name in sys.modules])"
     )
 

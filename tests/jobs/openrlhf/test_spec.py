@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.spec import is_local, load_spec, resolve_paths
+from rayreward.jobs.sections import is_local
+from rayreward.jobs.spec import load_spec
 from tests.jobs.conftest import build_spec
 
 MINIMAL = "name: first\nmodel: {path: Qwen/Qwen2.5-0.5B}\ndata: {prompts: ./prompts.jsonl}\n"
@@ -74,9 +75,9 @@ def test_a_hub_name_is_not_taken_for_a_path(path: str, expected: bool) -> None:
 
 
 def test_resolving_twice_changes_nothing() -> None:
-    once = resolve_paths(build_spec(), Path("/data"))
+    once = build_spec().resolved(Path("/data"))
 
-    assert resolve_paths(once, Path("/elsewhere")) == once
+    assert once.resolved(Path("/elsewhere")) == once
 
 
 def test_reference_and_critic_exist_only_where_the_algorithm_needs_them() -> None:

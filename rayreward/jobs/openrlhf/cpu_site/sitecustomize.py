@@ -1,7 +1,8 @@
 """Found by every Python process of a ``platform: cpu`` job, because this folder is on its PYTHONPATH.
 
-What it does: at the first import of openrlhf, and not before, it installs `rayreward.jobs.cpu_sources`. A process that
-never imports openrlhf imports nothing more. A ``sitecustomize`` further along the path, which this one hides, is run.
+What it does: at the first import of openrlhf, and not before, it installs `rayreward.jobs.openrlhf.cpu_sources`. A
+process that never imports openrlhf imports nothing more. A ``sitecustomize`` further along the path, which this one
+hides, is run.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class InstallAtFirstImport:
         """Install the rules before the first module of openrlhf is looked for."""
         if name == "openrlhf":
             sys.meta_path.remove(cls)
-            from rayreward.jobs import cpu_sources
+            from rayreward.jobs.openrlhf import cpu_sources
 
             cpu_sources.install()
 
