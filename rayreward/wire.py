@@ -39,6 +39,7 @@ class ScoreBody(msgspec.Struct, forbid_unknown_fields=True):
     samples: list[Any]
     timeout_s: float | None = None
     run: str | None = None
+    step: int | None = None
 
 
 class FailureBody(msgspec.Struct):
@@ -131,7 +132,9 @@ def decode_score_request(body: bytes) -> ScoreBody:
     try:
         request = msgspec.convert(data, ScoreBody)
     except msgspec.ValidationError as error:
-        raise InvalidInputError(f"the body must be {{'samples': [...], 'timeout_s'?, 'run'?}}: {error}") from None
+        raise InvalidInputError(
+            f"the body must be {{'samples': [...], 'timeout_s'?, 'run'?, 'step'?}}: {error}"
+        ) from None
     if request.timeout_s is not None and not request.timeout_s > 0:
         raise InvalidInputError(f"timeout_s must be above 0 seconds, found {request.timeout_s}")
     return request
@@ -184,13 +187,15 @@ def refuse_surrogates(text: str) -> None:
         ) from None
 
 
-def encode_score_request(samples: Sequence[Sample], *, timeout_s: float | None, run: str | None) -> bytes:
+def encode_score_request(
+    samples: Sequence[Sample], *, timeout_s: float | None = None, run: str | None = None, step: int | None = None
+) -> bytes:
     """The body of a native request.
 
     Raises:
         InvalidInputError: a label or a metadata value that JSON cannot hold.
     """
-    body = ScoreBody([_sample_body(sample) for sample in samples], timeout_s, run)
+    body = ScoreBody([_sample_body(sample) for sample in samples], timeout_s, run, step)
     try:
         return msgspec.json.encode(body, enc_hook=_as_list)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -206,7 +211,7 @@ def _as_list(value: Any) -> Any:
 def refusal_of(sample: Sample) -> RewardOutput | None:
     """The `invalid_input` output of a sample that JSON cannot hold, None for every other."""
     try:
-        encode_score_request([sample], timeout_s=None, run=None)
+        encode_score_request([sample])
     except InvalidInputError as error:
         return RewardOutput.failed(FailureKind.INVALID_INPUT, str(error))
     return None

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("models", "judges"),
     ("rewards",),
     ("spec",),
-    ("workers", "trainers", "serve.calls", "serve.openapi", "serve.cluster"),
+    ("workers", "trainers", "serve.calls", "serve.cluster"),
     ("router",),
     ("client",),
     ("serve",),

@@ -29,7 +29,13 @@ class RewardClient(ABC):
 
     @abstractmethod
     async def _send(
-        self, reward: str | None, samples: Sequence[Sample], *, timeout_s: float | None, run: str | None
+        self,
+        reward: str | None,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: float | None,
+        run: str | None,
+        step: int | None,
     ) -> list[RewardOutput]:
         """Carry samples away and bring one output each, in order."""
 
@@ -48,6 +54,7 @@ class RewardClient(ABC):
         reward: str | None = None,
         timeout_s: float | None = None,
         run: str | None = None,
+        step: int | None = None,
     ) -> list[RewardOutput]:
         """One output a sample, in order.
 
@@ -55,7 +62,8 @@ class RewardClient(ABC):
             samples: `Sample` values, or dicts of their fields.
             reward: by which; the service's main reward where left out.
             timeout_s: after which samples without an answer fail as `timeout`.
-            run: the training that asks, for the reward log.
+            run: the training that asks, for the reward log and `arun_stats`.
+            step: of that training, where it is known.
 
         Raises:
             UnknownRewardError: no such reward.
@@ -65,7 +73,7 @@ class RewardClient(ABC):
         values = [as_sample(sample) for sample in samples]
         if not values:
             return []
-        return await self._send(reward, values, timeout_s=timeout_s, run=run)
+        return await self._send(reward, values, timeout_s=timeout_s, run=run, step=step)
 
     def score(
         self,
@@ -74,9 +82,10 @@ class RewardClient(ABC):
         reward: str | None = None,
         timeout_s: float | None = None,
         run: str | None = None,
+        step: int | None = None,
     ) -> list[RewardOutput]:
         """`ascore` for code that is not async."""
-        return run_sync(self.ascore(samples, reward=reward, timeout_s=timeout_s, run=run))
+        return run_sync(self.ascore(samples, reward=reward, timeout_s=timeout_s, run=run, step=step))
 
     def rewards(self) -> list[RewardInfo]:
         """`arewards` for code that is not async."""

@@ -16,6 +16,7 @@ from rayreward.client.base import RewardClient
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer
+from rayreward.router.runs import RunStats
 from rayreward.serve.calls import call_handle
 from rayreward.types import RewardInfo, RewardOutput, Sample
 
@@ -24,7 +25,10 @@ _SLOTS = 2
 
 _LIMITS = BatchLimits(max_samples=1024, max_bytes=32 * 2**20)
 
-Lanes = dict[tuple[str | None, str | None], Coalescer]
+_MAX_LANES = 64
+"""Lanes kept: a trainer that names its steps opens one a step, and never uses it again."""
+
+Lanes = dict[tuple[str | None, str | None, int | None], Coalescer]
 
 
 class HandleClient(RewardClient):
@@ -40,7 +44,7 @@ class HandleClient(RewardClient):
 
     def __init__(self, app: str = "rewards", *, timeout_s: float = 600.0) -> None:
         self._app, self._timeout_s = app, timeout_s
-        self._handle = _find_app(app)
+        self._handle = find_app(app)
         # Futures belong to a loop, so each loop of the process coalesces its own callers.
         self._lanes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Lanes] = weakref.WeakKeyDictionary()
 
@@ -55,31 +59,54 @@ class HandleClient(RewardClient):
         listed: list[RewardInfo] = await call_handle(self._handle, "describe")
         return listed
 
+    async def arun_stats(self, run: str) -> RunStats:
+        """What became of a run's samples."""
+        stats: RunStats = await call_handle(self._handle, "run_stats", run)
+        return stats
+
     async def aclose(self) -> None:
         """Give up what this loop still waits for."""
         for lane in self._lanes.pop(asyncio.get_running_loop(), {}).values():
             await lane.close()
 
     async def _send(
-        self, reward: str | None, samples: Sequence[Sample], *, timeout_s: float | None, run: str | None
+        self,
+        reward: str | None,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: float | None,
+        run: str | None,
+        step: int | None,
     ) -> list[RewardOutput]:
         lanes = self._lanes.setdefault(asyncio.get_running_loop(), {})
-        lane = lanes.get((reward, run))
+        lane = lanes.get((reward, run, step))
         if lane is None:
-            lane = lanes[reward, run] = self._open_lane(reward, run)
+            _forget_idle(lanes)
+            lane = lanes[reward, run, step] = self._open_lane(reward, run, step)
         return await lane.score(samples, timeout_s=self._timeout_s if timeout_s is None else timeout_s)
 
-    def _open_lane(self, reward: str | None, run: str | None) -> Coalescer:
+    def _open_lane(self, reward: str | None, run: str | None, step: int | None) -> Coalescer:
         async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
             outputs: Sequence[RewardOutput] = await call_handle(
-                self._handle, "score", reward, batch, timeout_s=self._timeout_s, run=run
+                self._handle, "score", reward, batch, timeout_s=self._timeout_s, run=run, step=step
             )
             return outputs
 
         return Coalescer(send, slot_count=_SLOTS, limits=_LIMITS, now=time.monotonic)
 
 
-def _find_app(app: str) -> Any:
+def _forget_idle(lanes: Lanes) -> None:
+    if len(lanes) >= _MAX_LANES:
+        for key in [key for key, lane in lanes.items() if not lane.waiting_count and not lane.stats.in_flight_count]:
+            del lanes[key]
+
+
+def find_app(app: str) -> Any:
+    """The handle of a reward application's router.
+
+    Raises:
+        ServiceUnavailableError: Ray is not connected, or no such application runs.
+    """
     import ray
     from ray import serve
     from ray.exceptions import RayActorError

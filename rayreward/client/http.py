@@ -31,6 +31,7 @@ from rayreward.errors import (
     ServiceUnavailableError,
     UnknownRewardError,
 )
+from rayreward.router.runs import RunStats
 from rayreward.types import RewardInfo, RewardOutput, Sample
 from rayreward.wire import decode_answer, encode_score_request, refusal_of
 
@@ -93,8 +94,23 @@ class HttpClient(RewardClient):
                 f"{url} lists no rewards, found {answer.text[:80]!r}; is that the root of a reward service?"
             ) from None
 
+    async def arun_stats(self, run: str) -> RunStats:
+        """What became of a run's samples; the client must hold the service's root."""
+        url = f"{self._url}/v1/runs/{quote(run, safe='')}"
+        answer = await self._request("GET", url, None, self._timeout_s)
+        try:
+            return msgspec.json.decode(answer.content, type=RunStats)
+        except (msgspec.DecodeError, ValueError):  # another server answered
+            raise InvalidOutputError(f"{url} holds no statistics of a run, found {answer.text[:80]!r}") from None
+
     async def _send(
-        self, reward: str | None, samples: Sequence[Sample], *, timeout_s: float | None, run: str | None
+        self,
+        reward: str | None,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: float | None,
+        run: str | None,
+        step: int | None,
     ) -> list[RewardOutput]:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         url = self._url if self._is_endpoint else f"{self._url}/v1/rewards/{quote(reward or '', safe='')}".rstrip("/")
@@ -103,11 +119,11 @@ class HttpClient(RewardClient):
         async def send(part: Sequence[Sample]) -> list[RewardOutput]:
             refused: list[RewardOutput | None] = [None] * len(part)
             try:
-                body = encode_score_request(part, timeout_s=limit_s, run=run)
+                body = encode_score_request(part, timeout_s=limit_s, run=run, step=step)
             except InvalidInputError:  # what JSON cannot hold fails alone
                 refused = [refusal_of(sample) for sample in part]
                 part = [sample for sample, refusal in zip(part, refused, strict=True) if refusal is None]
-                body = encode_score_request(part, timeout_s=limit_s, run=run)
+                body = encode_score_request(part, timeout_s=limit_s, run=run, step=step)
             scored: Iterator[RewardOutput] = iter(())
             if part:
                 async with slots:

@@ -53,7 +53,13 @@ class LocalClient(RewardClient):
         return [RewardInfo(name, "ready", reward.version, reward.description) for name, reward in self._rewards.items()]
 
     async def _send(
-        self, reward: str | None, samples: Sequence[Sample], *, timeout_s: float | None, run: str | None
+        self,
+        reward: str | None,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: float | None,
+        run: str | None,
+        step: int | None,
     ) -> list[RewardOutput]:
         name = reward or next(iter(self._rewards))
         if name not in self._rewards:

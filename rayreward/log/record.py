@@ -31,12 +31,14 @@ class LogRecord:
 
     Attributes:
         time_s: when it was answered, seconds since 1970.
+        step: the training's, where its trainer knows it.
         answered: the number that the caller got: the score, or what the failure policy put in its place.
         components: raw scores by name; None for a component that failed.
     """
 
     time_s: float
     run: str | None
+    step: int | None
     reward: str
     version: str | None
     id: str | None
@@ -55,13 +57,21 @@ class LogRecord:
 
     @classmethod
     def of(
-        cls, reward: str, sample: Sample, output: RewardOutput, *, run: str | None, answered: float | None
+        cls,
+        reward: str,
+        sample: Sample,
+        output: RewardOutput,
+        *,
+        run: str | None = None,
+        step: int | None = None,
+        answered: float | None = None,
     ) -> LogRecord:
         """The record of one answered sample."""
         failure, timings = output.failure, output.timings
         return cls(
             time_s=time.time(),
             run=run,
+            step=step,
             reward=reward,
             version=output.version,
             id=sample.id,

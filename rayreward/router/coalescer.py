@@ -8,7 +8,7 @@ takes its waiting samples with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rayreward.outcome import failed_output, to_outputs
@@ -77,8 +77,9 @@ class Coalescer:
             return [_closed() for _ in samples]
         loop = asyncio.get_running_loop()
         call = _Call(samples, self._now(), [None] * len(samples), len(samples), loop.create_future())
-        for position, sample in enumerate(samples):
-            self._queue.add((call, position), size_bytes=sample.size_bytes)
+        for positions in _units(samples):
+            size_bytes = sum(samples[position].size_bytes for position in positions)
+            self._queue.add([(call, position) for position in positions], size_bytes=size_bytes)
         self._schedule_pump(loop)
         timer = loop.call_later(timeout_s, call.give_up) if timeout_s is not None else None
         try:
@@ -155,6 +156,16 @@ class Coalescer:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _units(samples: Sequence[Sample]) -> Iterable[Sequence[int]]:
+    """The positions that travel together: a group's, else a sample alone."""
+    if all(sample.group_id is None for sample in samples):
+        return [(position,) for position in range(len(samples))]
+    units: dict[object, list[int]] = {}
+    for position, sample in enumerate(samples):
+        units.setdefault(position if sample.group_id is None else sample.group_id, []).append(position)
+    return units.values()
 
 
 def _closed() -> RewardOutput:

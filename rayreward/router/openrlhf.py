@@ -1,7 +1,12 @@
-"""OpenRLHF's requests through the router: every sample is answered by a finite number, in time.
+"""OpenRLHF's samples through the router: every one is answered by a finite number, in time.
 
-What arrives: a decoded request. What leaves: one `TrainerAnswer` a query, in order. A lost reward kills a whole
-OpenRLHF run, so a sample without a score gets the number that the policy names, marked as not valid.
+What arrives: a decoded HTTP request, or samples of an in-cluster client. What leaves: one `TrainerAnswer` a sample, in
+order. A lost reward kills a whole OpenRLHF run, so a sample without a score gets the number that the policy names,
+marked as not valid.
+
+It takes two steps. `score` gives outputs as soon as they are known; `settle` gives the numbers of those that failed,
+and may wait for their siblings. An HTTP request takes both at once. A client whose calls carry many samples takes them
+apart, so that a failed sample's wait holds up nobody else.
 """
 
 from __future__ import annotations
@@ -13,14 +18,17 @@ from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.neutral import NeutralMeans
 from rayreward.router.router import Router
 from rayreward.trainers.openrlhf import RewardRequest, TrainerAnswer
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput, Sample
 
 _NO_RUN = ""
 """The run of requests that name none: all of them share one mean."""
 
+Item = Sample | RewardOutput
+"""A sample, or the failure of a malformed one."""
+
 
 class OpenRLHFRoute:
-    """Scores requests and fills in for failures.
+    """Scores samples and fills in for failures.
 
     Args:
         router: scores by name.
@@ -38,52 +46,96 @@ class OpenRLHFRoute:
         Raises:
             UnknownRewardError: no such reward; nothing was scored.
         """
+        started_s = self._router.now()
+        items, prompts = request.items, request.prompts
+        outputs = await self._score(name, items, prompts, run)
+        left_s = self._policy.answer_within_s - (self._router.now() - started_s)
+        return await self._settle_all(name, items, prompts, outputs, run, within_s=left_s)
+
+    async def score(self, name: str | None, samples: Sequence[Sample], *, run: str | None) -> list[RewardOutput]:
+        """One output a sample, in order. Those with a score are done with; the others are to be settled.
+
+        Raises:
+            UnknownRewardError: no such reward; nothing was scored.
+        """
+        name, _ = self._router.lane(name)
+        outputs = await self._score(name, samples, [_group_of(sample) for sample in samples], run)
+        valid = [position for position, output in enumerate(outputs) if output.is_valid]
+        self._record(name, [samples[at] for at in valid], [outputs[at] for at in valid], run)
+        return outputs
+
+    async def settle(
+        self, name: str | None, samples: Sequence[Sample], failed: Sequence[RewardOutput], *, run: str | None
+    ) -> list[TrainerAnswer]:
+        """What the trainer is told of samples that have no score.
+
+        Raises:
+            UnknownRewardError: no such reward.
+        """
+        groups = [_group_of(sample) for sample in samples]
+        return await self._settle_all(name, samples, groups, failed, run, within_s=self._policy.answer_within_s)
+
+    async def _score(
+        self, name: str | None, items: Sequence[Item], groups: Sequence[str], run: str | None
+    ) -> list[RewardOutput]:
+        """Score what is a sample; what failed while it was read keeps its failure."""
         name, _ = self._router.lane(name)
         means = self._means.setdefault(name, NeutralMeans())
-        started_s = self._router.now()
-        for prompt in request.prompts:
-            means.begin(run or _NO_RUN, prompt, now_s=started_s)
+        for group in groups:
+            means.begin(run or _NO_RUN, group, now_s=self._router.now())
         outputs: list[RewardOutput] = []
         try:
-            outputs = await self._score(name, request.items)
+            samples = [item for item in items if isinstance(item, Sample)]
+            scored = iter(await self._router.score(name, samples, timeout_s=self._policy.answer_within_s))
+            outputs = [next(scored) if isinstance(item, Sample) else item for item in items]
         finally:  # a caller that leaves takes its samples out of the groups again
-            scores = [output.score for output in outputs] or [None] * len(request.items)
-            for prompt, score in zip(request.prompts, scores, strict=True):
-                means.finish(run or _NO_RUN, prompt, score, now_s=self._router.now())
+            scores = [output.score for output in outputs] or [None] * len(items)
+            for group, score in zip(groups, scores, strict=True):
+                means.finish(run or _NO_RUN, group, score, now_s=self._router.now())
             self._announce()
+        if any(output.failure is not None and output.failure.kind is FailureKind.UNAVAILABLE for output in outputs):
+            self._router.note_unavailable(run)
+        return outputs
+
+    async def _settle_all(
+        self,
+        name: str | None,
+        items: Sequence[Item],
+        groups: Sequence[str],
+        outputs: Sequence[RewardOutput],
+        run: str | None,
+        *,
+        within_s: float,
+    ) -> list[TrainerAnswer]:
+        name, _ = self._router.lane(name)
+        means = self._means.setdefault(name, NeutralMeans())
+        wait_s = min(self._policy.sibling_wait_s, within_s)
         settled = (
-            self._settle(means, run or _NO_RUN, prompt, output, started_s)
-            for prompt, output in zip(request.prompts, outputs, strict=True)
+            self._settle(means, run or _NO_RUN, group, output, wait_s)
+            for group, output in zip(groups, outputs, strict=True)
         )
         answers = list(await asyncio.gather(*settled))
-        self._record(name, request.items, outputs, answers, run)
+        samples = [item if isinstance(item, Sample) else Sample(response="") for item in items]
+        self._record(name, samples, outputs, run, answers)
         return answers
 
-    async def _score(self, name: str, items: Sequence[Sample | RewardOutput]) -> list[RewardOutput]:
-        """Score what is a sample; what failed while it was read keeps its failure."""
-        samples = [item for item in items if isinstance(item, Sample)]
-        scored = iter(await self._router.score(name, samples, timeout_s=self._policy.answer_within_s))
-        return [next(scored) if isinstance(item, Sample) else item for item in items]
-
     async def _settle(
-        self, means: NeutralMeans, run: str, prompt: str, output: RewardOutput, started_s: float
+        self, means: NeutralMeans, run: str, group: str, output: RewardOutput, wait_s: float
     ) -> TrainerAnswer:
         if output.score is not None:
             return TrainerAnswer.scored(output, output.score)
         if self._policy.fallback is not None:
             return TrainerAnswer.filled(self._policy.fallback, drop=False)
-        elapsed_s = self._router.now() - started_s
-        wait_s = min(self._policy.sibling_wait_s, self._policy.answer_within_s - elapsed_s)
-        await self._wait_for_siblings(means, run, prompt, wait_s)
-        return TrainerAnswer.filled(means.neutral(run, prompt), drop=self._policy.on_failure == "drop")
+        await self._wait_for_siblings(means, run, group, wait_s)
+        return TrainerAnswer.filled(means.neutral(run, group), drop=self._policy.on_failure == "drop")
 
-    async def _wait_for_siblings(self, means: NeutralMeans, run: str, prompt: str, wait_s: float) -> None:
-        """Until the prompt's other samples are scored, or `wait_s` has passed."""
+    async def _wait_for_siblings(self, means: NeutralMeans, run: str, group: str, wait_s: float) -> None:
+        """Until the group's other samples are scored, or `wait_s` has passed."""
         if wait_s <= 0:
             return
         try:
             async with asyncio.timeout(wait_s):
-                while not means.is_settled(run, prompt):
+                while not means.is_settled(run, group):
                     await self._news.wait()
         except TimeoutError:
             return  # the bound: what is known by now must do
@@ -96,10 +148,15 @@ class OpenRLHFRoute:
     def _record(
         self,
         name: str,
-        items: Sequence[Sample | RewardOutput],
+        samples: Sequence[Sample],
         outputs: Sequence[RewardOutput],
-        answers: Sequence[TrainerAnswer],
         run: str | None,
+        answers: Sequence[TrainerAnswer] | None = None,
     ) -> None:
-        samples = [item if isinstance(item, Sample) else Sample(response="") for item in items]
-        self._router.record(name, samples, outputs, run=run, answered=[answer.reward for answer in answers])
+        told = None if answers is None else [answer.reward for answer in answers]
+        self._router.record(name, samples, outputs, run=run, answered=told)
+
+
+def _group_of(sample: Sample) -> str:
+    """Whose mean stands in for the sample: its group's where it names one, else its prompt's."""
+    return sample.group_id or sample.prompt

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from rayreward.errors import UnknownRewardError, did_you_mean
 from rayreward.log.record import LogRecord, RewardLog
 from rayreward.router.coalescer import Coalescer
+from rayreward.router.runs import RunStats, RunTally
 from rayreward.types import RewardInfo, RewardOutput, Sample
 
 
@@ -51,6 +52,7 @@ class Router:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lanes, self.main_reward, self.log, self.now = lanes, main_reward, log, now
+        self._runs = RunTally()
 
     def lane(self, name: str | None) -> tuple[str, Lane]:
         """The reward's lane; the main reward's for None.
@@ -87,14 +89,25 @@ class Router:
         outputs: Sequence[RewardOutput],
         *,
         run: str | None = None,
+        step: int | None = None,
         answered: Sequence[float] | None = None,
     ) -> None:
-        """Log what was answered; `answered` are the numbers a trainer got where they are not the scores."""
-        if self.log is None:
-            return
+        """Count and log what was answered; `answered` are the numbers a trainer got where they are not the scores."""
         numbers: Sequence[float | None] = answered if answered is not None else [output.score for output in outputs]
         for sample, output, number in zip(samples, outputs, numbers, strict=True):
-            self.log.add(LogRecord.of(name, sample, output, run=run, answered=number))
+            if run is not None:
+                self._runs.add(run, output, is_filled=number is not None)
+            if self.log is not None:
+                self.log.add(LogRecord.of(name, sample, output, run=run, step=step, answered=number))
+
+    def note_unavailable(self, run: str | None) -> None:
+        """The run has asked for scores, and no replica has answered."""
+        if run is not None:
+            self._runs.note_unavailable(run, now_s=self.now())
+
+    def run_stats(self, run: str) -> RunStats:
+        """What became of a run's samples; all zero for one that has asked for nothing here."""
+        return self._runs.stats(run, now_s=self.now())
 
     def describe(self) -> list[RewardInfo]:
         """What is served, by name."""

@@ -4,7 +4,7 @@ What arrives: requests. What leaves: answers whose body is JSON, errors included
 to do. Samples that fail are data in a 200; a status of 400 and above means that nothing was scored.
 
 Routes: ``POST /get_reward`` and ``/<reward>/get_reward`` (OpenRLHF), ``POST /v1/rewards/<reward>``, ``/v1/rewards``
-and ``/<reward>`` (native), ``GET /v1/rewards``, ``/health``, ``/ready``, ``/openapi.json``.
+and ``/<reward>`` (native), ``GET /v1/rewards``, ``/v1/runs/<run>``, ``/health``, ``/ready``, ``/openapi.json``.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Door:
                 Route("/v1/rewards", self._guarded(self._native), methods=["POST"]),
                 Route("/v1/rewards/{reward}", self._guarded(self._describe), methods=["GET"]),
                 Route("/v1/rewards/{reward}", self._guarded(self._native), methods=["POST"]),
+                Route("/v1/runs/{run}", self._guarded(self._run), methods=["GET"]),
                 Route("/get_reward", self._guarded(self._get_reward), methods=["POST"]),
                 Route("/{reward}/get_reward", self._guarded(self._get_reward), methods=["POST"]),
                 Route("/", self._guarded(self._native), methods=["POST"]),
@@ -137,7 +138,7 @@ class Door:
         samples = [item for item in items if isinstance(item, Sample)]
         timeout_s = min(body.timeout_s or self._limits.request_timeout_s, self._limits.request_timeout_s)
         scored = await self._router.score(name, samples, timeout_s=timeout_s)
-        self._router.record(name, samples, scored, run=body.run)
+        self._router.record(name, samples, scored, run=body.run, step=body.step)
         rest = iter(scored)
         return [next(rest) if isinstance(item, Sample) else item for item in items]
 
@@ -184,6 +185,9 @@ class Door:
         name, _ = self._router.lane(request.path_params["reward"])
         found: RewardInfo = next(info for info in self._router.describe() if info.name == name)
         return _json(encode(found))
+
+    async def _run(self, request: Request) -> Response:
+        return _json(encode(self._router.run_stats(request.path_params["run"])))
 
     async def _openapi(self, _request: Request) -> Response:
         return _json(encode(openapi_document(list(self._router.lanes))))

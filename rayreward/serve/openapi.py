@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from rayreward import wire
+from rayreward.router.runs import RunStats
 from rayreward.types import RewardInfo
 
 
@@ -33,9 +34,10 @@ class TypedScoreBody(msgspec.Struct):
     samples: list[wire.SampleBody]
     timeout_s: float | None = None
     run: str | None = None
+    step: int | None = None
 
 
-_BODIES = (TypedScoreBody, wire.AnswerBody, OpenRLHFBody, OpenRLHFAnswerBody, wire.ErrorBody, RewardInfo)
+_BODIES = (TypedScoreBody, wire.AnswerBody, OpenRLHFBody, OpenRLHFAnswerBody, wire.ErrorBody, RewardInfo, RunStats)
 
 
 def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
@@ -57,6 +59,10 @@ def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
                 "get": _reading("One reward", _ref("RewardInfo")),
                 "post": score,
                 "parameters": name,
+            },
+            "/v1/runs/{run}": {
+                "get": _reading("What became of a run's samples", _ref("RunStats")),
+                "parameters": [{"name": "run", "in": "path", "required": True, "schema": {"type": "string"}}],
             },
             "/health": {"get": _reading("Whether the service runs", {"type": "object"})},
             "/ready": {"get": _reading("Whether every reward has a replica (else 503)", {"type": "object"})},

@@ -19,9 +19,11 @@ from rayreward.router.coalescer import Coalescer
 from rayreward.router.config import ServiceConfig
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Lane, Router
+from rayreward.router.runs import RunStats
 from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
 from rayreward.spec import RewardSpec
+from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import RewardInfo, RewardOutput, Sample
 
 _PROBE_PAUSE_S = 1.0
@@ -41,8 +43,8 @@ class RewardService:
         lanes = {name: _open_lane(specs[name], handle) for name, handle in handles.items()}
         log = RewardLog(config.log_dir, writer=_replica_name()) if config.log_dir else None
         self._router = Router(lanes, main_reward=config.main_reward, log=log)
-        openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
-        self._door = Door(self._router, openrlhf, config.limits, token_sha256=config.token_sha256)
+        self._openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
+        self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
         loop = asyncio.get_running_loop()
         self._probes = [loop.create_task(_probe(lane, handles[name])) for name, lane in lanes.items()]
 
@@ -57,12 +59,29 @@ class RewardService:
         *,
         timeout_s: float | None = None,
         run: str | None = None,
+        step: int | None = None,
     ) -> list[RewardOutput]:
         """One output a sample, in order; for in-cluster clients."""
         name, _ = self._router.lane(reward)
         outputs = await self._router.score(name, samples, timeout_s=timeout_s)
-        self._router.record(name, samples, outputs, run=run)
+        self._router.record(name, samples, outputs, run=run, step=step)
         return outputs
+
+    async def score_for_trainer(
+        self, reward: str | None, samples: Sequence[Sample], *, run: str | None = None
+    ) -> list[RewardOutput]:
+        """One output a sample, in order; those without a score are then to be settled."""
+        return await self._openrlhf.score(reward, samples, run=run)
+
+    async def settle(
+        self, reward: str | None, samples: Sequence[Sample], failed: Sequence[RewardOutput], *, run: str | None = None
+    ) -> list[TrainerAnswer]:
+        """What a trainer is told of samples without a score, by the failure policy."""
+        return await self._openrlhf.settle(reward, samples, failed, run=run)
+
+    async def run_stats(self, run: str) -> RunStats:
+        """What became of a run's samples."""
+        return self._router.run_stats(run)
 
     async def describe(self) -> list[RewardInfo]:
         """What is served."""

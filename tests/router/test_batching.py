@@ -9,7 +9,7 @@ def taken(limits: BatchLimits, *sizes: int) -> list[list[int]]:
     """The batches that items of these sizes travel in; each item is its own position."""
     queue = BatchQueue[int](limits)
     for position, size_bytes in enumerate(sizes):
-        queue.add(position, size_bytes=size_bytes)
+        queue.add([position], size_bytes=size_bytes)
     batches = []
     while batch := queue.take():
         batches.append(batch)
@@ -38,7 +38,15 @@ def test_first_come_first_served_within_the_limits(
 def test_what_came_meanwhile_travels_with_the_next() -> None:
     queue = BatchQueue[str](BatchLimits(max_samples=2))
     for item in "abc":
-        queue.add(item, size_bytes=1)
+        queue.add([item], size_bytes=1)
     assert queue.take() == ["a", "b"]
-    queue.add("d", size_bytes=1)
+    queue.add(["d"], size_bytes=1)
     assert (len(queue), queue.take(), queue.take()) == (2, ["c", "d"], [])
+
+
+def test_what_belongs_together_is_never_split() -> None:
+    queue = BatchQueue[str](BatchLimits(max_samples=3))
+    for items in (["a", "b"], ["c", "d"], ["e", "f", "g", "h"], ["i"]):
+        queue.add(items, size_bytes=1)
+    assert [queue.take() for _ in range(4)] == [["a", "b"], ["c", "d"], ["e", "f", "g", "h"], ["i"]]
+    assert len(queue) == 0

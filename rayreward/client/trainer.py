@@ -1,0 +1,166 @@
+"""Rewards for the rollout actors of a training in the same cluster: a finite number for every sample, in few calls.
+
+What arrives: samples, one or a few at a time, from many coroutines of one process. What leaves: a `TrainerAnswer` for
+each. What it promises: what is asked at the same time travels in one handle call; a sample that fails gets the number
+of the route's policy, decided by the router, where its siblings are known; a reward that nobody answers for is waited
+for, up to a bound, so that the training pauses instead of learning from stand-ins.
+
+What it does not do: decide what a failure becomes (`rayreward.router.openrlhf`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rayreward.client.handle import find_app
+from rayreward.errors import ServiceUnavailableError
+from rayreward.router.batching import BatchLimits
+from rayreward.router.coalescer import Coalescer
+from rayreward.serve.calls import call_handle
+from rayreward.trainers.openrlhf import TrainerAnswer
+from rayreward.types import Failure, FailureKind, RewardOutput, Sample
+
+_SLOTS = 2
+"""Handle calls under way at once: one is being scored while the next fills."""
+
+_LIMITS = BatchLimits(max_samples=1024, max_bytes=32 * 2**20)
+
+_WAIT_PAUSE_S = 2.0
+"""Between two attempts to score what nobody answered for; the calls themselves retry faster."""
+
+Call = Callable[..., Awaitable[Any]]
+
+Unsettled = tuple[Sample, RewardOutput, asyncio.Future[TrainerAnswer]]
+
+
+@dataclass(slots=True, eq=False)
+class _Desk:
+    """What one event loop has under way: futures belong to the loop that made them."""
+
+    lane: Coalescer
+    unsettled: list[Unsettled] = field(default_factory=list)
+    settling: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class TrainerClient:
+    """Asks the router of a reward application on behalf of one training.
+
+    Args:
+        app: the Serve application's name.
+        reward: by which; the application's main reward where left out.
+        run: the training.
+        wait_s: how long samples wait for a reward that no replica answers for, before the policy speaks.
+        timeout_s: after which a sample without an answer fails as `timeout`; the route's own limit is shorter.
+        call: what carries ``(method, *args)`` to the router; Ray by default.
+        now: the clock, in seconds.
+        sleep: how to wait.
+    """
+
+    def __init__(
+        self,
+        app: str = "rewards",
+        *,
+        reward: str | None = None,
+        run: str | None = None,
+        wait_s: float = 600.0,
+        timeout_s: float = 300.0,
+        call: Call | None = None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._app, self._reward, self._run = app, reward, run
+        self._wait_s, self._timeout_s = wait_s, timeout_s
+        self._call, self._now, self._sleep = call or self._call_router, now, sleep
+        self._handle: Any = None
+        self._desks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Desk] = weakref.WeakKeyDictionary()
+
+    async def answer(self, samples: Sequence[Sample]) -> list[TrainerAnswer]:
+        """One answer a sample, in order; those of one group travel in one call."""
+        outputs = await self._score(samples)
+        return list(await asyncio.gather(*map(self._answer_of, samples, outputs)))
+
+    async def settle(self, sample: Sample, failure: Failure) -> TrainerAnswer:
+        """The answer for a sample that failed before it could be scored; it is counted and logged like any other."""
+        return await self._settled(sample, RewardOutput(failure=failure))
+
+    async def _answer_of(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
+        if output.score is not None:
+            return TrainerAnswer.scored(output, output.score)
+        return await self._settled(sample, output)
+
+    async def _score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        """Outputs; those that nobody answered for are asked again while there is time."""
+        lane = self._desk().lane
+        give_up_s = self._now() + self._wait_s
+        outputs = await lane.score(samples, timeout_s=self._timeout_s)
+        while (lost := _unavailable(outputs)) and self._now() < give_up_s:
+            await self._sleep(_WAIT_PAUSE_S)
+            again = await lane.score([samples[position] for position in lost], timeout_s=self._timeout_s)
+            for position, output in zip(lost, again, strict=True):
+                outputs[position] = output
+        return outputs
+
+    async def _settled(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
+        desk, loop = self._desk(), asyncio.get_running_loop()
+        future: asyncio.Future[TrainerAnswer] = loop.create_future()
+        if not desk.unsettled:  # whoever fails in the same turn of the loop travels along
+            loop.call_soon(self._start_settling, desk, loop)
+        desk.unsettled.append((sample, output, future))
+        return await future
+
+    def _start_settling(self, desk: _Desk, loop: asyncio.AbstractEventLoop) -> None:
+        waiting, desk.unsettled = desk.unsettled, []
+        task = loop.create_task(self._settle_all(waiting))
+        desk.settling.add(task)
+        task.add_done_callback(desk.settling.discard)
+
+    async def _settle_all(self, waiting: Sequence[Unsettled]) -> None:
+        samples, outputs = [sample for sample, _, _ in waiting], [output for _, output, _ in waiting]
+        try:
+            answers = await self._ask_until_answered("settle", samples, outputs)
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever it is belongs to those who wait
+            for _, _, future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, _, future), answer in zip(waiting, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def _ask_until_answered(self, method: str, *args: Any) -> Any:
+        give_up_s = self._now() + self._wait_s
+        while True:
+            try:
+                return await self._call(method, self._reward, *args, run=self._run)
+            except ServiceUnavailableError:
+                if self._now() >= give_up_s:
+                    raise
+            await self._sleep(_WAIT_PAUSE_S)
+
+    def _desk(self) -> _Desk:
+        loop = asyncio.get_running_loop()
+        desk = self._desks.get(loop)
+        if desk is None:
+            lane = Coalescer(self._send, slot_count=_SLOTS, limits=_LIMITS, now=self._now)
+            desk = self._desks[loop] = _Desk(lane)
+        return desk
+
+    async def _send(self, batch: list[Sample]) -> Sequence[RewardOutput]:
+        outputs: Sequence[RewardOutput] = await self._call("score_for_trainer", self._reward, batch, run=self._run)
+        return outputs
+
+    async def _call_router(self, method: str, *args: Any, **options: Any) -> Any:
+        if self._handle is None:
+            # Off the loop: it asks Serve's controller, and a rollout actor's loop drives vLLM meanwhile.
+            self._handle = await asyncio.to_thread(find_app, self._app)
+        return await call_handle(self._handle, method, *args, **options)
+
+
+def _unavailable(outputs: Sequence[RewardOutput]) -> list[int]:
+    kind = FailureKind.UNAVAILABLE
+    return [at for at, output in enumerate(outputs) if output.failure is not None and output.failure.kind is kind]
