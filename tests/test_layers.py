@@ -28,6 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("router",),
     ("client",),
     ("serve",),
+    ("agents",),
     ("testing", "scoring", "jobs"),
     ("demo",),
     ("cli",),

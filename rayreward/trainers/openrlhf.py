@@ -83,16 +83,35 @@ def _item(query: Any, prompt: Any, label: Any) -> Sample | RewardOutput:
         kind = type(query).__name__ if not isinstance(query, str) else type(prompt).__name__
         return RewardOutput.failed(FailureKind.INVALID_INPUT, f"a query and its prompt must be text, found {kind}")
     try:
-        refuse_surrogates(query)
-        refuse_surrogates(prompt or "")
-        refuse_deep_nesting([label])
+        return sample_of(query, prompt or "", label)
     except InvalidInputError as error:
         return RewardOutput.failed(FailureKind.INVALID_INPUT, str(error))
-    raw = response_of(query, prompt or "")
-    response = strip_end_tokens(raw)
-    # The text as it came: models that were trained on it need every special token where it was.
-    metadata = {"query": query}
-    return Sample(prompt=prompt or "", response=response, label=None if label == "" else label, metadata=metadata)
+
+
+def sample_of(
+    query: str, prompt: str, label: Any, *, group_id: str | None = None, group_size: int | None = None
+) -> Sample:
+    """The sample that OpenRLHF means by a query: its prompt and response as one text, special tokens included.
+
+    Raises:
+        InvalidInputError: a text is no valid Unicode, or the label is nested too deeply to travel.
+
+    Example:
+        >>> sample_of("2 + 2? 4<|im_end|>", "2 + 2? ", "4").response
+        '4'
+    """
+    refuse_surrogates(query)
+    refuse_surrogates(prompt)
+    refuse_deep_nesting([label])
+    return Sample(
+        prompt=prompt,
+        response=strip_end_tokens(response_of(query, prompt)),
+        label=None if label == "" else label,
+        # The text as it came: models that were trained on it need every special token where it was.
+        metadata={"query": query},
+        group_id=group_id,
+        group_size=group_size,
+    )
 
 
 def response_of(query: str, prompt: str) -> str:

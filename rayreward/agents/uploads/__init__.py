@@ -1,0 +1,1 @@
+"""The files that a job uploads: OpenRLHF loads each by its path and looks for one name in it."""
