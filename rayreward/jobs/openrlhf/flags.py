@@ -1,20 +1,24 @@
-"""From a spec to the dotted command-line flags of OpenRLHF 0.11.2.
+"""From a spec to the command-line flags of whichever OpenRLHF will run it.
 
-What arrives: an `OpenRLHFSpec` and the reward URLs. What leaves: a list of words. What it promises: every option that
-hangs or fails at its default is set explicitly; a raw flag of ``extra_args`` that a spec key already sets is refused.
-It is pure: whether the installed OpenRLHF knows the flags is `parser`'s question.
+What arrives: an `OpenRLHFSpec`, where its samples are scored, and a version. What leaves: a list of words. What it
+promises: one spec means the same on each supported version. Every option that hangs or fails at its default, or whose
+default is not the same in all versions, is set explicitly; what a version lacks is refused by its key, unless it was
+left at what that version does anyway. A raw flag of ``extra_args`` that a spec key already sets is refused.
+
+A spec is planned once, in the newest version's names, and told by `dialect` in the words of the version. It is pure:
+whether the OpenRLHF on the cluster knows each word is `parser`'s question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
 from rayreward.errors import ConfigError
+from rayreward.jobs.openrlhf.dialect import FlagValue, Planned, tell, tell_extra_args
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec, RoleResources
-
-FlagValue = bool | int | float | str | Sequence[int | float | str] | None
+from rayreward.jobs.openrlhf.versions import NEWEST, supported_version
 
 FLAG_OF_KEY: dict[str, str] = {
     "model.path": "--actor.model_name_or_path",
@@ -80,7 +84,7 @@ FLAG_OF_KEY: dict[str, str] = {
     "checkpoint.keep": "--ckpt.max_num",
     "checkpoint.resume": "--ckpt.load_enable",
 }
-"""The flag of each spec key that is rendered as it stands; None and False leave the flag out."""
+"""The flag of each spec key that is rendered as it stands, in the newest version's words."""
 
 CRITIC_FLAG_OF_KEY: dict[str, str] = {
     "model.critic_path": "--critic.model_name_or_path",
@@ -94,62 +98,79 @@ CRITIC_FLAG_OF_KEY: dict[str, str] = {
 }
 """Rendered besides `FLAG_OF_KEY` where the estimator has a critic."""
 
-WANDB_KEY_IS_IN_THE_ENVIRONMENT = "from-environment"
-"""The flag's value switches W&B on; OpenRLHF uses it as a key only on a node that has none (logging_utils.py).
-A command line is readable by everybody on the cluster, so the real key never stands there."""
+PINNED_FLAGS: dict[str, FlagValue] = {
+    "--ckpt.max_mem": 100_000_000,  # GB: no limit. The default was this number up to 0.9.8, and is inf since
+    "--algo.advantage.is_correction_threshold": (0.5, 5.0),  # up to 0.9.0 an upper bound alone, 2 by default
+}
+"""Options without a spec key whose default is not the same in all versions; ``extra_args`` may set them otherwise."""
 
-OWNER_OF_SECRET_FLAG = {"--logger.wandb.key": "logging.wandb_project, with WANDB_API_KEY set on the nodes"}
+NAME_OF_KEY = {"train_batch_size": "train.batch_size", "output_dir": "checkpoint.output_dir"}
+"""Keys above that are derived: what a user writes instead."""
 
 
-def render_flags(spec: OpenRLHFSpec, *, reward_urls: Sequence[str]) -> list[str]:
+def render_flags(
+    spec: OpenRLHFSpec,
+    *,
+    reward_urls: Sequence[str] = (),
+    agent_path: str | None = None,
+    version: str = NEWEST,
+) -> list[str]:
     """The words after ``python -m openrlhf.cli.train_ppo_ray``.
 
+    Args:
+        spec: the training.
+        reward_urls: where samples are scored, or the path of one ``reward_func.py``.
+        agent_path: the file of an agent, which scores its own episodes; instead of `reward_urls`.
+        version: the OpenRLHF that will read them.
+
     Raises:
-        ConfigError: a raw flag that the spec has a key for, or that would show a secret.
+        ConfigError: a version that is not supported, a key that it cannot follow, or a raw flag that the spec has a
+            key for or that would show a secret.
     """
-    flags = dict(_plan_flags(spec, reward_urls))
-    extra = {f"--{name.removeprefix('--')}": value for name, value in spec.extra_args.items()}
-    _refuse_doubled_flags(spec.name, flags, extra)
-    return [word for flag, value in (flags | extra).items() for word in _render_flag(flag, value)]
+    if bool(reward_urls) == (agent_path is not None):
+        found = "both a reward and an agent" if reward_urls else "neither"
+        raise ConfigError(
+            f"{spec.name}: samples are scored at reward_urls or by the agent of agent_path, found {found}"
+        )
+    release = supported_version(version)
+    planned = tell([*_plan_flags(spec), *_plan_scorer(reward_urls, agent_path)], name=spec.name, version=release)
+    pinned = tell((Planned("extra_args", *pin) for pin in PINNED_FLAGS.items()), name=spec.name, version=release)
+    extra = tell_extra_args(spec.extra_args, planned, name=spec.name, version=release)
+    values = {flag: plan.value for flag, plan in (pinned | planned).items()} | extra
+    return [word for flag, value in values.items() for word in _render_flag(flag, value)]
 
 
-def _plan_flags(spec: OpenRLHFSpec, reward_urls: Sequence[str]) -> Iterator[tuple[str, FlagValue]]:
-    for key, flag in FLAG_OF_KEY.items():
-        yield flag, _value_at(spec, key)
-    yield from _role_flags("actor", spec.resources.actor)
+def _plan_flags(spec: OpenRLHFSpec) -> Iterator[Planned]:
+    yield from _plan_keys(spec, FLAG_OF_KEY)
+    yield from _plan_role("actor", "resources.actor", spec.resources.actor)
     if spec.reference is not None:
-        yield from _role_flags("ref", spec.reference)
+        yield from _plan_role("ref", "resources.reference", spec.reference)
     if spec.critic is not None:
-        yield from _role_flags("critic", spec.critic)
-        yield from ((flag, _value_at(spec, key)) for key, flag in CRITIC_FLAG_OF_KEY.items())
-    yield "--train.colocate_all", spec.resources.colocate == "all"
-    yield "--train.colocate_actor_ref", spec.resources.colocate == "actor_ref"
-    yield "--ckpt.path", f"{spec.output_dir}/checkpoints"
-    yield "--reward.remote_url", ",".join(reward_urls)
-    if spec.logging.wandb_project is not None:
-        yield "--logger.wandb.key", WANDB_KEY_IS_IN_THE_ENVIRONMENT
-        yield "--logger.wandb.project", spec.logging.wandb_project
-    # Also names the tensorboard folder; OpenRLHF's default is a time, which two runs can share.
-    yield "--logger.wandb.run_name", spec.logging.wandb_run_name or spec.name
+        yield from _plan_role("critic", "resources.critic", spec.critic)
+        yield from _plan_keys(spec, CRITIC_FLAG_OF_KEY)
+    yield Planned("resources.colocate", "--train.colocate_all", spec.resources.colocate == "all")
+    yield Planned("resources.colocate", "--train.colocate_actor_ref", spec.resources.colocate == "actor_ref")
+    yield Planned("checkpoint.output_dir", "--ckpt.path", f"{spec.output_dir}/checkpoints")
+    # Names the tensorboard folder; OpenRLHF's default is a time, which two runs can share. W&B is not OpenRLHF's task.
+    yield Planned("name", "--logger.wandb.run_name", spec.logging.wandb_run_name or spec.name)
 
 
-def _role_flags(role: str, resources: RoleResources) -> Iterator[tuple[str, FlagValue]]:
-    yield f"--{role}.num_nodes", resources.nodes
-    yield f"--{role}.num_gpus_per_node", resources.gpus_per_node
+def _plan_keys(spec: OpenRLHFSpec, flag_of_key: Mapping[str, str]) -> Iterator[Planned]:
+    for key, flag in flag_of_key.items():
+        value: Any = reduce(getattr, key.split("."), spec)
+        yield Planned(NAME_OF_KEY.get(key, key), flag, value)
 
 
-def _value_at(spec: OpenRLHFSpec, key: str) -> Any:
-    return reduce(getattr, key.split("."), spec)
+def _plan_role(role: str, key: str, resources: RoleResources) -> Iterator[Planned]:
+    yield Planned(key, f"--{role}.num_nodes", resources.nodes)
+    yield Planned(key, f"--{role}.num_gpus_per_node", resources.gpus_per_node)
 
 
-def _refuse_doubled_flags(name: str, flags: dict[str, FlagValue], extra: dict[str, Any]) -> None:
-    key_of_flag = {flag: key for key, flag in FLAG_OF_KEY.items()}
-    for flag in extra:
-        if flag in OWNER_OF_SECRET_FLAG:
-            raise ConfigError(f"{name}: extra_args: {flag} shows a secret; use {OWNER_OF_SECRET_FLAG[flag]}")
-        if flag in flags:
-            owner = key_of_flag.get(flag, "a key of its own section")
-            raise ConfigError(f"{name}: extra_args: {flag} is already set by {owner}; change it there")
+def _plan_scorer(reward_urls: Sequence[str], agent_path: str | None) -> Iterator[Planned]:
+    if agent_path is not None:
+        yield Planned("agent", "--train.agent_func_path", agent_path)
+    else:
+        yield Planned("reward", "--reward.remote_url", ",".join(reward_urls))
 
 
 def _render_flag(flag: str, value: FlagValue) -> list[str]:
@@ -159,4 +180,5 @@ def _render_flag(flag: str, value: FlagValue) -> list[str]:
         return [flag]
     if isinstance(value, (list, tuple)):
         return [flag, *(str(item) for item in value)]
-    return [flag, str(value)]
+    # argparse would take a text that begins with a dash for another flag.
+    return [f"{flag}={value}"] if isinstance(value, str) and value.startswith("-") else [flag, str(value)]

@@ -1,8 +1,9 @@
-"""The command line that the installed OpenRLHF accepts, read from its own source.
+"""The command line that an OpenRLHF accepts, read from its own source.
 
-What arrives: the name of the installed package. What leaves: an `OpenRLHFParser` that knows every flag, its arity, its
-type and its choices, and checks a command line against them. What it promises: OpenRLHF, torch, vLLM and Ray stay
-unimported; only the statements of ``train_ppo_ray.py`` that build its argument parser are executed.
+What arrives: the installed package, a wheel, or the number of a version. What leaves: an `OpenRLHFParser` that knows
+every flag, its arity, its type and its choices, and checks a command line against them. What it promises: OpenRLHF,
+torch, vLLM and Ray stay unimported; only the statements of ``train_ppo_ray.py`` that build its argument parser are
+executed. A version that is not installed is checked against `versions`' table, which real parsers wrote.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import ast
 import difflib
 import importlib.metadata
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rayreward.errors import ConfigError
+from rayreward.jobs.openrlhf.versions import NEWEST, KnownFlag, known_flags, supported_version
 
 ENTRYPOINT_MODULE = "openrlhf.cli.train_ppo_ray"
 ENTRYPOINT_FILE = "openrlhf/cli/train_ppo_ray.py"
@@ -78,6 +81,36 @@ def installed_parser() -> OpenRLHFParser | None:
     return OpenRLHFParser(version, rebuild_parser(path.read_text(encoding="utf-8"), source=str(path)))
 
 
+def parser_of(version: str) -> OpenRLHFParser:
+    """The command line of a supported version: the installed package's own where it is that one, else the table's.
+
+    Raises:
+        ConfigError: a version that is not supported.
+    """
+    release = supported_version(version)
+    if installed_version() == version and (installed := installed_parser()) is not None:
+        return installed
+    parser = _RaisingParser()
+    for known in known_flags(release).values():
+        _add_known_flag(parser, known)
+    return OpenRLHFParser(version, parser)
+
+
+def wheel_parser(path: Path) -> OpenRLHFParser:
+    """The command line of the OpenRLHF in a wheel.
+
+    Raises:
+        ConfigError: the file is no wheel of OpenRLHF.
+    """
+    try:
+        with zipfile.ZipFile(path) as wheel:
+            (entry,) = (name for name in wheel.namelist() if name.endswith(ENTRYPOINT_FILE))
+            text = wheel.read(entry).decode()
+    except (ValueError, zipfile.BadZipFile):
+        raise ConfigError(f"{path}: no wheel that holds {ENTRYPOINT_FILE}; pip download --no-deps openrlhf") from None
+    return OpenRLHFParser(path.name.split("-")[1], rebuild_parser(text, source=f"{path}:{entry}"))
+
+
 def rebuild_parser(text: str, *, source: str) -> argparse.ArgumentParser:
     """The argument parser that a training script builds under ``if __name__ == "__main__"``.
 
@@ -92,7 +125,7 @@ def rebuild_parser(text: str, *, source: str) -> argparse.ArgumentParser:
     exec(compile(ast.Module(statements, type_ignores=[]), source, "exec"), scope)
     parser = scope.get("parser")
     if not isinstance(parser, argparse.ArgumentParser):
-        raise ConfigError(f"{source}: no argument parser found; this OpenRLHF is unknown here: install 0.11.2")
+        raise ConfigError(f"{source}: no argument parser found; this OpenRLHF is unknown here: install {NEWEST}")
     return parser
 
 
@@ -106,6 +139,14 @@ def _builds_parser(statement: ast.stmt) -> bool:
         case ast.For(body=body):
             return all(_builds_parser(inner) for inner in body)
     return False
+
+
+def _add_known_flag(parser: argparse.ArgumentParser, known: KnownFlag) -> None:
+    if known.is_switch:
+        parser.add_argument(known.flag, action="store_true")
+        return
+    value_type = {"int": int, "float": float}.get(known.type or "", str)
+    parser.add_argument(known.flag, type=value_type, nargs=known.nargs, choices=known.choices, default=known.default)
 
 
 class _RefusedError(Exception):
