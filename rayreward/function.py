@@ -25,7 +25,8 @@ from rayreward.versioning import content_version
 
 if TYPE_CHECKING:
     from rayreward.client import RewardClient
-    from rayreward.trainers.trl import TrlReward
+    from rayreward.client.run import RunClient
+    from rayreward.trainers.trl import AsyncTrlReward, OnFailure, TrlReward
 
 Isolation = Literal["process", "thread", "inline"]
 """Where a reward runs in its replica: a killable process, one thread (models), or the event loop (trivial, async)."""
@@ -216,11 +217,24 @@ class RewardFunction:
         """
         return self.score([sample_from_call(messages, original_messages, fields)])[0]
 
-    def get_trl_adapter(self) -> TrlReward:
-        """This reward as a function for TRL's trainers: one float a completion, None where there is no score."""
-        from rayreward.trainers.trl import TrlReward
+    def get_trl_adapter(
+        self, *, is_async: bool = False, on_failure: OnFailure = "none", run: str | None = None
+    ) -> TrlReward | AsyncTrlReward:
+        """This reward as a function for TRL's trainers: one float a completion, None where there is no score.
 
-        return TrlReward(self)
+        Args:
+            is_async: an ``async def`` callable, which TRL awaits beside other async ones.
+            on_failure: "none", or "neutral" beside other reward functions; see `rayreward.trainers.trl`.
+            run: the training that asks, for a remote reward's log; TRL's step travels along.
+        """
+        from rayreward.trainers.trl import AsyncTrlReward, TrlReward
+
+        asked: RewardFunction | RunClient = self
+        if self._remote is not None:
+            from rayreward.client.run import RunClient  # as in _connect
+
+            asked = RunClient(self._remote, reward=self.name, run=run)
+        return (AsyncTrlReward if is_async else TrlReward)(asked, on_failure=on_failure)
 
     async def _score_one(self, sample: Sample) -> RewardOutput:
         try:
