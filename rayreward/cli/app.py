@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from rayreward import __version__
+from rayreward.cli.jobs_app import Json, jobs
 from rayreward.cli.output import errors_rendered
 
 
@@ -32,7 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a traceback with local values would print tokens
 )
 
-jobs = typer.Typer(help="Trainings as Ray jobs.", no_args_is_help=True)
 app.add_typer(jobs, name="jobs")
 
 
@@ -51,7 +51,6 @@ def root(
     """The reward plane for RL post-training: try, serve and score rewards, and train with them."""
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No notes and no progress on stderr; errors still.")]
 
 
@@ -160,78 +159,3 @@ def demo(
     from rayreward.demo.run import run_demo
 
     raise typer.Exit(run_demo(out, seed=seed))
-
-
-Address = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Ray's dashboard; RAY_API_SERVER_ADDRESS or port 8265 here by default."),
-]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="As submit and list print it.")]
-
-
-@jobs.command("submit")
-def jobs_submit(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC.yaml", help="The training; see jobs/ for examples.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="As in rollout.batch_size=16.")
-    ] = None,
-    address: Address = None,
-    service: Annotated[
-        str | None, typer.Option(metavar="URL", help="Of the reward service; RAYREWARD_URL or port 8000 by default.")
-    ] = None,
-    follow: Annotated[bool, typer.Option(help="Show its steps until it ends, and exit with its code.")] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the command, check everything, and stop.")] = False,
-    json: Json = False,
-) -> None:
-    """Check a training, submit it, and follow it.
-
-    Nothing is started unless versions, plan, prompts and reward pass.
-    """
-    from rayreward.cli.jobs import SubmitOptions, run_submit
-
-    options = SubmitOptions(
-        spec=spec,
-        overrides=tuple(overrides or ()),
-        address=address,
-        service_url=service,
-        follows=follow,
-        is_dry_run=dry_run,
-        is_json=json,
-    )
-    raise typer.Exit(run_submit(options))
-
-
-@jobs.command("status")
-def jobs_status(job_id: JobId, address: Address = None, json: Json = False) -> None:
-    """Say how a job is doing."""
-    from rayreward.cli.jobs import run_status
-
-    raise typer.Exit(run_status(job_id, address=address, is_json=json))
-
-
-@jobs.command("logs")
-def jobs_logs(
-    job_id: JobId,
-    follow: Annotated[bool, typer.Option("--follow", help="Until the job ends.")] = False,
-    address: Address = None,
-) -> None:
-    """Write a job's log to stdout."""
-    from rayreward.cli.jobs import run_logs
-
-    raise typer.Exit(run_logs(job_id, address=address, follows=follow))
-
-
-@jobs.command("stop")
-def jobs_stop(job_id: JobId, address: Address = None) -> None:
-    """End a job, and wait until it is gone."""
-    from rayreward.cli.jobs import run_stop
-
-    raise typer.Exit(run_stop(job_id, address=address))
-
-
-@jobs.command("list")
-def jobs_list(address: Address = None, json: Json = False) -> None:
-    """List the cluster's jobs, the newest first."""
-    from rayreward.cli.jobs import run_list
-
-    raise typer.Exit(run_list(address=address, is_json=json))

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-import shlex
 import sys
 import time
 from collections import deque
@@ -21,25 +19,34 @@ from typing import Any
 
 import typer
 
+from rayreward.cli.job_specs import describe_job, show_job
 from rayreward.cli.output import OK, error_console, say, write_json
-from rayreward.errors import ConfigError
-from rayreward.jobs.openrlhf.parser import installed_parser
-from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step, planned_steps
+from rayreward.cli.service import service_url_of
+from rayreward.client import HttpClient
+from rayreward.errors import ConfigError, RayRewardError
+from rayreward.jobs.launch import STAGED_FILE, Plan, make_plan, run_plan, submit
 from rayreward.jobs.preflight import preflight
-from rayreward.jobs.render import RenderedJob, bind_reward, render
+from rayreward.jobs.report import MARK
+from rayreward.jobs.run import REWARD_LOST
 from rayreward.jobs.spec import load_spec
 from rayreward.jobs.submit import JobState, RayJobs
+from rayreward.jobs.watch import Watch
 
 DEFAULT_DASHBOARD_URL = "http://127.0.0.1:8265"
-DEFAULT_SERVICE_URL = "http://127.0.0.1:8000"
 
 _LAST_LINES = 30
 """Of the log of a training that failed: enough for a traceback and what led to it."""
 
+_WATCH_PAUSE_S = 5.0
+"""Between two looks at a job and its reward."""
+
+_WATCH_LIMIT_S = 5.0
+"""For one question to the reward service."""
+
 
 @dataclass(frozen=True)
 class SubmitOptions:
-    """The options of ``rayreward jobs submit``, as `rayreward.cli.app` documents them."""
+    """The options of ``rayreward jobs submit``, as `rayreward.cli.jobs_app` documents them."""
 
     spec: Path
     overrides: tuple[str, ...] = ()
@@ -59,28 +66,41 @@ def run_submit(options: SubmitOptions) -> int:
         JobError: Ray refuses the job, or its log is lost.
     """
     spec = load_spec(options.spec, options.overrides)
-    service_url = options.service_url or os.environ.get("RAYREWARD_URL") or DEFAULT_SERVICE_URL
-    run_id = f"{spec.name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    job = render(spec, reward_urls=bind_reward(spec, service_url), run_id=run_id, parser=installed_parser())
+    plan = make_plan(spec, service_url=service_url_of(options.service_url))
     dashboard_url = read_address(options.address)
     if options.is_dry_run:
-        _show_plan(job, is_json=options.is_json)
-    preflight(spec, job, dashboard_url=dashboard_url)
+        show_job(plan.job, is_json=options.is_json)
+    for warning in preflight(plan.spec, plan.job, dashboard_url=dashboard_url):
+        say(f"warning: {warning}", style="yellow")
     if options.is_dry_run:
         say("every check passed; nothing was started")
         return OK
     jobs = RayJobs(dashboard_url)
-    job_id = jobs.submit(job, job_id=run_id)
+    job_id = submit(plan, jobs)
     if not options.follows:
-        _show_submitted(job, job_id, is_json=options.is_json)
+        _show_submitted(plan, job_id, is_json=options.is_json)
         return OK
     if not options.is_json:
         typer.echo(job_id)
-    state = _follow_to_the_end(jobs, job_id, planned_steps(spec))
+    state = _follow_to_the_end(jobs, job_id)
     if options.is_json:
         write_json(_describe(state))
     say(f"{job_id}: {_in_short(state)}")
     return state.exit_code
+
+
+def run_here(spec: Path, overrides: tuple[str, ...], *, service_url: str | None) -> int:
+    """Check a training and run it in this process's place; returns the training's exit code.
+
+    Raises:
+        ConfigError: everything that cannot work, one line each; nothing was started.
+    """
+    if spec.name == STAGED_FILE:
+        if overrides:
+            raise ConfigError(f"{spec}: a staged job takes no overrides, found {overrides[0]}; give them to submit")
+        return run_plan(Plan.from_json(spec.read_text(), source=str(spec)), is_checked=True)
+    plan = make_plan(load_spec(spec, overrides), service_url=service_url_of(service_url))
+    return run_plan(plan)
 
 
 def read_address(address: str | None) -> str:
@@ -96,25 +116,15 @@ def read_address(address: str | None) -> str:
     return found
 
 
-def _show_plan(job: RenderedJob, *, is_json: bool) -> None:
-    """What would be run, in a form that a shell takes."""
+def _show_submitted(plan: Plan, job_id: str, *, is_json: bool) -> None:
     if is_json:
-        write_json({"run_id": job.run_id, "argv": job.argv, "env_vars": job.env_vars, "reward_urls": job.reward_urls})
-        return
-    for name, value in job.env_vars.items():
-        typer.echo(f"export {name}={shlex.quote(value)}")
-    typer.echo(job.entrypoint)
-
-
-def _show_submitted(job: RenderedJob, job_id: str, *, is_json: bool) -> None:
-    if is_json:
-        write_json({"job_id": job_id, "run_id": job.run_id, "reward_urls": job.reward_urls})
+        write_json({"job_id": job_id, **describe_job(plan.job)})
     else:
         typer.echo(job_id)
     say(f"follow it with: rayreward jobs logs {job_id} --follow")
 
 
-def _follow_to_the_end(jobs: RayJobs, job_id: str, step_count: int | None) -> JobState:
+def _follow_to_the_end(jobs: RayJobs, job_id: str) -> JobState:
     from rich.markup import escape
 
     console = error_console()
@@ -124,9 +134,8 @@ def _follow_to_the_end(jobs: RayJobs, job_id: str, step_count: int | None) -> Jo
 
             def show(line: str) -> None:
                 last_lines.append(line)
-                step = parse_step(line)
-                if step is not None:
-                    console.print(describe_step(step, step_count), markup=False)
+                if line.startswith(MARK):
+                    console.print(line.removeprefix(f"{MARK} "), markup=False)
                 elif console.is_terminal:
                     status.update(escape(line[: console.width - 4]))
 
@@ -143,15 +152,6 @@ def _follow_to_the_end(jobs: RayJobs, job_id: str, step_count: int | None) -> Jo
 async def _read(jobs: RayJobs, job_id: str, show: Callable[[str], None]) -> None:
     async for line in jobs.follow(job_id):
         show(line)
-
-
-def describe_step(step: StepMetrics, step_count: int | None) -> str:
-    """One line for a person."""
-    of = f"/{step_count}" if step_count is not None else ""
-    return (
-        f"step {step.step}{of}: reward {step.reward:.3f} ± {step.reward_std:.3f}, length {step.response_length:.0f}, "
-        f"{step.step_s:.1f} s ({step.generation_s:.1f} generating and scoring, {step.train_s:.1f} learning)"
-    )
 
 
 def run_status(job_id: str, *, address: str | None, is_json: bool) -> int:
@@ -173,6 +173,35 @@ def run_logs(job_id: str, *, address: str | None, follows: bool) -> int:
         typer.echo(jobs.logs(job_id), nl=False)
         sys.stdout.flush()
     return OK
+
+
+def run_watch(job_id: str, *, address: str | None, service_url: str | None, limit_s: float) -> int:
+    """Look after a job until it ends; stop it when its reward is silent for longer than `limit_s`."""
+    jobs = RayJobs(read_address(address))
+    return asyncio.run(_watch(jobs, job_id, service_url, limit_s))
+
+
+async def _watch(jobs: RayJobs, job_id: str, service_url: str | None, limit_s: float) -> int:
+    watch = Watch(limit_s)
+    state = await asyncio.to_thread(jobs.status, job_id)
+    client = HttpClient(state.service_url or service_url_of(service_url))
+    say(f"watching {job_id}; its reward may be silent for {limit_s:g} s")
+    while not state.has_ended:
+        stats, trouble = None, ""
+        try:
+            stats = await asyncio.wait_for(client.arun_stats(state.run_id or job_id), _WATCH_LIMIT_S)
+        except (RayRewardError, OSError) as error:
+            trouble = str(error) or type(error).__name__
+        reason = watch.observe(stats, trouble, now_s=time.monotonic())
+        if reason is not None:
+            say(f"stopping {job_id}: {reason}", style="red")
+            await asyncio.to_thread(jobs.stop, job_id)
+            await jobs.wait(job_id)
+            return REWARD_LOST
+        await asyncio.sleep(_WATCH_PAUSE_S)
+        state = await asyncio.to_thread(jobs.status, job_id)
+    say(f"{job_id}: {_in_short(state)}")
+    return state.exit_code
 
 
 def run_stop(job_id: str, *, address: str | None) -> int:

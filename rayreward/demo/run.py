@@ -28,11 +28,10 @@ from rayreward.demo.curve import draw_terminal_curve, save_curve
 from rayreward.demo.scoring import Agreement, measure_agreement, read_solutions
 from rayreward.demo.summary import Summary, edge_mean, is_match, means_of_components, means_of_steps, read_run
 from rayreward.errors import ConfigError, MissingExtraError
-from rayreward.jobs.openrlhf.parser import installed_parser
+from rayreward.jobs.launch import make_plan, submit
 from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step, planned_steps
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.preflight import preflight
-from rayreward.jobs.render import bind_reward, render
 from rayreward.jobs.spec import load_spec
 from rayreward.jobs.submit import RayJobs
 from rayreward.jobs.tiny_model import build_tiny_model, write_prompts
@@ -148,10 +147,10 @@ def _train(spec: OpenRLHFSpec, cluster: EmbeddedCluster, out: Path, console: Con
     run_id = f"demo-{int(time.time())}"
     # vLLM leaves its sockets behind in the folder for temporary files: this one is removed with the cluster.
     spec = spec.model_copy(update={"env_vars": {**spec.env_vars, "TMPDIR": cluster.folder}})
-    job = render(spec, reward_urls=bind_reward(spec, cluster.url), run_id=run_id, parser=installed_parser())
-    preflight(spec, job, dashboard_url=cluster.dashboard_url)
+    plan = make_plan(spec, service_url=cluster.url, run_id=run_id)
+    preflight(plan.spec, plan.job, dashboard_url=cluster.dashboard_url)
     jobs = RayJobs(cluster.dashboard_url)
-    job_id = jobs.submit(job)
+    job_id = submit(plan, jobs)
     # An interrupt ends the cluster, and the job with it: asking the dashboard first would only add a way to hang.
     steps, exit_code = asyncio.run(_follow(jobs, job_id, spec, out / "job.log", console))
     return Training(run_id, steps, exit_code)

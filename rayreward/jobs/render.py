@@ -1,24 +1,23 @@
-"""From a spec to what Ray is asked to run.
+"""From a spec to what a job runs.
 
-What arrives: a spec, and the URLs of the reward that was bound to it. What leaves: a `RenderedJob`: command,
-environment, metadata. What it promises: rendering reads nothing and starts nothing, and nothing secret is in the
-result, which anybody on the cluster can read.
+What arrives: a spec, a run id, and the router's URL where rewards go over HTTP. What leaves: a `RenderedJob`: command,
+environment, the files that travel along. What it promises: rendering starts nothing and writes nothing, and nothing
+secret is in the result, which anybody on the cluster can read.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.openrlhf.cpu import build_cpu_env, fit_to_cpu
-from rayreward.jobs.openrlhf.flags import render_flags
-from rayreward.jobs.openrlhf.parser import ENTRYPOINT_MODULE, OpenRLHFParser
-from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
+from rayreward.jobs.sections import RewardBinding
 
 RUN_PARAMETER = "run"
 """OpenRLHF sends no headers of ours, so the run travels in the reward's URL."""
@@ -31,88 +30,93 @@ SET_BY_OPENRLHF = frozenset({"TOKENIZERS_PARALLELISM", "NCCL_DEBUG", "RAY_ENABLE
 
 @dataclass(frozen=True)
 class RenderedJob:
-    """One training, ready to be submitted.
+    """One training, ready to be run.
 
     Attributes:
         name: the spec's name.
-        run_id: names this run in the reward's URL and in the job's metadata.
+        run_id: names this run in every request for a reward and in the job's metadata.
+        kind: the trainer.
         argv: the command, its interpreter first.
-        env_vars: the environment of all processes of the job.
-        reward_urls: where its samples are scored, run id included.
+        env_vars: the environment of all processes of the training.
+        uploads: files by name that its working directory holds.
+        reward_urls: where its samples are scored over HTTP, run id included; empty for the other transports.
+        service_url: the router's root; None where an explicit URL, or Ray, leads to the reward.
+        gpus: that the command's own process takes, besides what it asks Ray for.
     """
 
     name: str
     run_id: str
     argv: tuple[str, ...]
     env_vars: dict[str, str]
-    reward_urls: tuple[str, ...]
+    kind: str = "openrlhf"
+    uploads: dict[str, str] = field(default_factory=dict)
+    reward_urls: tuple[str, ...] = ()
+    service_url: str | None = None
+    gpus: float = 0.0
 
     @property
     def entrypoint(self) -> str:
-        """The command as a shell reads it: Ray hands it to ``/bin/sh -c``."""
+        """The command as a shell reads it."""
         return shlex.join(self.argv)
 
     @property
     def flags(self) -> tuple[str, ...]:
         """The command without interpreter and module."""
-        return self.argv[self.argv.index(ENTRYPOINT_MODULE) + 1 :]
+        return self.argv[self.argv.index("-m") + 2 :]
+
+    @property
+    def module(self) -> str:
+        """What the interpreter runs."""
+        return self.argv[self.argv.index("-m") + 1]
 
     @property
     def metadata(self) -> dict[str, str]:
         """What is stored with the job, to find it by."""
-        return {"name": self.name, "run_id": self.run_id, "kind": "openrlhf"}
+        known = {"name": self.name, "run_id": self.run_id, "kind": self.kind, "service_url": self.service_url}
+        return {key: value for key, value in known.items() if value is not None}
+
+    def to_json(self) -> str:
+        """The job as a text that `from_json` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """A job that was written by `to_json`."""
+        data: dict[str, Any] = json.loads(text)
+        return cls(**{**data, "argv": tuple(data["argv"]), "reward_urls": tuple(data["reward_urls"])})
 
 
-def render(
-    spec: OpenRLHFSpec,
-    *,
-    reward_urls: Sequence[str],
-    run_id: str,
-    parser: OpenRLHFParser | None = None,
-    python: str = sys.executable,
+def build_job(
+    name: str, module: str, flags: Sequence[str], *, env_vars: dict[str, str], run_id: str, **fields: Any
 ) -> RenderedJob:
-    """What `spec` is on this platform, as a command and an environment.
-
-    Args:
-        spec: the training.
-        reward_urls: see `bind_reward`.
-        run_id: letters, digits, dots, dashes; sent with every sample.
-        parser: the flags of the OpenRLHF that will run (`installed_parser()`); None skips that check.
-        python: the interpreter on the nodes.
+    """The job that runs `module` with `flags`.
 
     Raises:
-        ConfigError: a key that the platform cannot follow, a flag that OpenRLHF does not have, or a secret.
+        ConfigError: a variable that may not be in a job's environment.
     """
-    fitted = fit_to_cpu(spec) if spec.platform == "cpu" else spec
-    env_vars = build_cpu_env(spec) if spec.platform == "cpu" else dict(spec.env_vars)
-    urls = tuple(add_run_id(url, run_id) for url in reward_urls)
-    flags = render_flags(fitted, reward_urls=urls)
-    mistakes = [*check_env_vars(env_vars), *(parser.check(flags) if parser is not None else ())]
+    mistakes = check_env_vars(env_vars)
     if mistakes:
-        raise ConfigError("\n".join(f"{spec.name}: {mistake}" for mistake in mistakes))
+        raise ConfigError("\n".join(f"{name}: {mistake}" for mistake in mistakes))
     # Unbuffered: a step's line has to be in the log when the step ends.
-    argv = (python, "-u", "-m", ENTRYPOINT_MODULE, *flags)
-    return RenderedJob(name=spec.name, run_id=run_id, argv=argv, env_vars=env_vars, reward_urls=urls)
+    argv = (sys.executable, "-u", "-m", module, *flags)
+    return RenderedJob(name=name, run_id=run_id, argv=argv, env_vars=env_vars, **fields)
 
 
-def bind_reward(spec: OpenRLHFSpec, router_url: str | None) -> tuple[str, ...]:
-    """The URLs that score this training: its own, or the route of its reward under the router.
+def bind_urls(name: str, reward: RewardBinding, router_url: str | None, run_id: str) -> tuple[str, ...]:
+    """The URLs that score a training over HTTP: its own, or the route of its reward under the router.
 
     Example:
-        >>> spec = OpenRLHFSpec.parse(
-        ...     {"name": "a", "model": {"path": "./m"}, "data": {"prompts": "./p.jsonl"}, "reward": {"name": "tidy"}},
-        ...     source="example",
-        ... )
-        >>> bind_reward(spec, "http://10.0.0.1:8000")
-        ('http://10.0.0.1:8000/tidy/get_reward',)
+        >>> bind_urls("a", RewardBinding(name="tidy"), "http://10.0.0.1:8000", "a-1")
+        ('http://10.0.0.1:8000/tidy/get_reward?run=a-1',)
     """
-    if spec.reward.urls:
-        return spec.reward.urls
-    if router_url is None:
-        wanted = f"reward {spec.reward.name!r}" if spec.reward.name else "the router's default reward"
-        raise ConfigError(f"{spec.name}: {wanted} has no address yet: give the router's URL, or set reward.url")
-    route = f"/{spec.reward.name}/get_reward" if spec.reward.name else "/get_reward"
-    return (router_url.rstrip("/") + route,)
+    urls = reward.urls
+    if not urls:
+        if router_url is None:
+            wanted = f"reward {reward.name!r}" if reward.name else "the router's default reward"
+            raise ConfigError(f"{name}: {wanted} has no address yet: give the router's URL, or set reward.url")
+        route = f"/{reward.name}/get_reward" if reward.name else "/get_reward"
+        urls = (router_url.rstrip("/") + route,)
+    return tuple(add_run_id(url, run_id) for url in urls)
 
 
 def add_run_id(url: str, run_id: str) -> str:

@@ -1,6 +1,6 @@
 """Trainings as Ray jobs: submit, follow, ask, stop.
 
-What arrives: a `RenderedJob` and the address of a cluster's dashboard. What leaves: a job id, its log line by line, and
+What arrives: a command and the address of a cluster's dashboard. What leaves: a job id, its log line by line, and
 a `JobState` whose exit code is the driver's own. What it promises: a dashboard that cannot be reached is a
 `ServiceUnavailableError`, anything else that Ray refuses is a `JobError`; Ray is imported with the first call.
 """
@@ -8,14 +8,13 @@ a `JobState` whose exit code is the driver's own. What it promises: a dashboard 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from rayreward.errors import JobError, ServiceUnavailableError
-from rayreward.jobs.render import RenderedJob
+from rayreward.jobs.lines import split_lines
 
 ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
 """Ray's job states that do not change any more."""
@@ -28,10 +27,6 @@ _NO_AGENT = "No available agent"
 
 _AGENT_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Before each new attempt: a minute in all, several times what an agent needs to start."""
-
-ANSI_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-LINE_ENDS = re.compile(r"\r\n|\n|\r")
-"""A bare carriage return ends a line too: progress bars redraw themselves with it."""
 
 Result = TypeVar("Result")
 
@@ -68,6 +63,7 @@ class JobState:
         message: Ray's explanation.
         driver_exit_code: what the training's own process returned; None while it runs, or when it never started.
         run_id: the run that its rewards were asked for; None for a job that this package did not submit.
+        service_url: of the router that scores it over HTTP; None where Ray, or an explicit URL, leads to its reward.
     """
 
     job_id: str
@@ -75,6 +71,7 @@ class JobState:
     message: str
     driver_exit_code: int | None
     run_id: str | None = None
+    service_url: str | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -128,23 +125,42 @@ class RayJobs:
         self._connect = connect or _connect_to_ray
         self._connected: JobClient | None = None
 
-    def submit(self, job: RenderedJob, *, job_id: str | None = None) -> str:
-        """Start `job`; returns its id at once, long before the first step."""
+    def submit(
+        self,
+        entrypoint: str,
+        *,
+        job_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        runtime_env: Mapping[str, Any] | None = None,
+        gpus: float = 0.0,
+    ) -> str:
+        """Start a job; returns its id at once, long before it does anything.
+
+        Args:
+            entrypoint: a shell command.
+            job_id: of the job; Ray makes one up where left out.
+            metadata: stored with the job.
+            runtime_env: Ray's own keys; a local `working_dir` is uploaded.
+            gpus: that the command's own process takes.
+        """
         options: dict[str, Any] = {
-            "entrypoint": job.entrypoint,
-            "runtime_env": {"env_vars": dict(job.env_vars)},
-            "metadata": job.metadata,
+            "entrypoint": entrypoint,
+            "runtime_env": dict(runtime_env or {}),
+            "metadata": dict(metadata or {}),
         }
         if job_id is not None:
             options["submission_id"] = job_id
+        if gpus:
+            options["entrypoint_num_gpus"] = gpus
+        what = f"submitting {job_id or entrypoint!r}"
         for pause_s in _AGENT_PAUSES_S:
             try:
-                return self._ask(f"submitting {job.name!r}", lambda client: client.submit_job(**options))
+                return self._ask(what, lambda client: client.submit_job(**options))
             except JobError as error:
                 if _NO_AGENT not in str(error):
                     raise
                 self._pause(pause_s)
-        return self._ask(f"submitting {job.name!r}", lambda client: client.submit_job(**options))
+        return self._ask(what, lambda client: client.submit_job(**options))
 
     def status(self, job_id: str) -> JobState:
         """How the job is doing."""
@@ -155,6 +171,7 @@ class RayJobs:
             message=info.message or "",
             driver_exit_code=info.driver_exit_code,
             run_id=(info.metadata or {}).get("run_id"),
+            service_url=(info.metadata or {}).get("service_url"),
         )
 
     def list_jobs(self) -> list[JobListing]:
@@ -220,18 +237,6 @@ class RayJobs:
             ) from error
         except RuntimeError as error:
             raise JobError(f"{what}: Ray at {self.dashboard_url} refused: {error}") from error
-
-
-async def split_lines(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Whole lines out of pieces that end anywhere; empty lines and colour codes are dropped."""
-    rest = ""
-    async for piece in pieces:
-        *lines, rest = LINE_ENDS.split(rest + piece)
-        for line in lines:
-            if cleaned := ANSI_CODES.sub("", line).rstrip():
-                yield cleaned
-    if cleaned := ANSI_CODES.sub("", rest).rstrip():
-        yield cleaned
 
 
 def _listing(info: Any) -> JobListing:

@@ -42,6 +42,7 @@ class LogRecord:
     reward: str
     version: str | None
     id: str | None
+    group_id: str | None
     score: float | None
     answered: float | None
     failure_kind: str | None
@@ -75,6 +76,7 @@ class LogRecord:
             reward=reward,
             version=output.version,
             id=sample.id,
+            group_id=sample.group_id,
             score=output.score,
             answered=answered,
             failure_kind=failure.kind.value if failure else None,

@@ -11,6 +11,7 @@ import pytest
 
 from rayreward.cli import jobs
 from rayreward.errors import ConfigError
+from rayreward.jobs import launch
 from rayreward.jobs.submit import RayJobs
 from tests.cli.conftest import Run
 
@@ -25,7 +26,9 @@ reward: {name: tidy}
 STEPS = [
     "starting",
     "✨ Global step 1: {'rollout/reward_mean': 0.25, 'timing/step_total': 3.0}",
+    "[rayreward] step 1/2  reward 0.2500  failed: none",
     "✨ Global step 2: {'rollout/reward_mean': 0.5, 'timing/step_total': 2.0}",
+    "[rayreward] step 2/2  reward 0.5000  failed: timeout 1",
 ]
 
 
@@ -45,12 +48,15 @@ class FakeCluster:
     stopped: list[str] = field(default_factory=list)
     interrupts: bool = False
     listed: list[Any] = field(default_factory=list)
+    staged: dict[str, Any] = field(default_factory=dict)
 
     def list_jobs(self) -> list[Any]:
         return self.listed
 
     def submit_job(self, **options: Any) -> str:
         self.submitted = options
+        staged = Path(options["runtime_env"]["working_dir"]) / "job.json"
+        self.staged = json.loads(staged.read_text())
         return str(options["submission_id"])
 
     def get_job_info(self, job_id: str) -> Any:
@@ -78,8 +84,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch, folder: Path) -> FakeCluster:
     fake = FakeCluster()
     connect: Callable[[str], Any] = lambda _url: fake  # noqa: E731 - a name for the type
     monkeypatch.setattr(jobs, "RayJobs", lambda url: RayJobs(url, connect=connect))
-    monkeypatch.setattr(jobs, "preflight", lambda *_args, **_kwargs: None)
-    monkeypatch.setattr(jobs, "installed_parser", lambda: None)
+    monkeypatch.setattr(jobs, "preflight", lambda *_args, **_kwargs: [])
+    monkeypatch.setattr(launch, "installed_parser", lambda: None)
     for name in ("RAY_API_SERVER_ADDRESS", "RAY_DASHBOARD_ADDRESS", "RAYREWARD_URL"):
         monkeypatch.delenv(name, raising=False)
     (folder / "tiny.yaml").write_text(SPEC)
@@ -91,7 +97,7 @@ def test_a_followed_training_shows_its_steps_and_passes_its_exit_code_on(run: Ru
     ended = run("jobs", "submit", "tiny.yaml")
     assert ended.code == 7
     assert ended.out.startswith("tiny-")
-    assert "step 1/2: reward 0.250" in ended.err
+    assert "step 1/2  reward 0.2500  failed: none\n" in ended.err
     assert "the end of its log:\nstarting\n" in ended.err
     assert "FAILED  it ended\n" in ended.err
 
@@ -113,10 +119,12 @@ def test_without_following_the_job_id_is_all_that_is_printed(run: Run, cluster: 
 
 
 def test_overrides_and_the_services_address_reach_the_command(run: Run, cluster: FakeCluster) -> None:
-    run("jobs", "submit", "tiny.yaml", "rollout.batch_size=4", "--service", "http://10.0.0.1:8000", "--no-follow")
-    entrypoint = cluster.submitted["entrypoint"]
-    assert "--rollout.batch_size 4" in entrypoint
-    assert "http://10.0.0.1:8000/tidy/get_reward?run=tiny-" in entrypoint
+    http = "reward.transport=http"
+    run("jobs", "submit", "tiny.yaml", http, "rollout.batch_size=4", "--service", "http://10.0.0.1:8000", "--no-follow")
+    command = " ".join(cluster.staged["job"]["argv"])
+    assert "--rollout.batch_size 4" in command
+    assert "http://10.0.0.1:8000/tidy/get_reward?run=tiny-" in command
+    assert cluster.submitted["entrypoint"].endswith("-m rayreward.jobs run job.json")
 
 
 def test_a_dry_run_prints_the_command_and_starts_nothing(run: Run, cluster: FakeCluster) -> None:

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import pickle
 import shlex
 import sys
@@ -5,36 +7,24 @@ import sys
 import pytest
 
 from rayreward.errors import ConfigError
-from rayreward.jobs.openrlhf.parser import installed_parser, installed_version
-from rayreward.jobs.render import add_run_id, bind_reward, check_env_vars, render
-from tests.jobs.conftest import build_spec
-
-URL = "http://127.0.0.1:8000/get_reward"
+from rayreward.jobs.render import RenderedJob, add_run_id, bind_urls, build_job, check_env_vars
+from rayreward.jobs.sections import RewardBinding
 
 
-def test_the_command_runs_openrlhf_with_this_interpreter() -> None:
-    job = render(build_spec(), reward_urls=[URL], run_id="run-1")
+def test_the_command_runs_the_trainer_with_this_interpreter_and_survives_a_shell() -> None:
+    job = build_job("demo", "some.trainer", ["--text", 'It\'s "{}"; $HOME'], env_vars={"A": "b"}, run_id="r-1")
 
-    assert job.argv[:4] == (sys.executable, "-u", "-m", "openrlhf.cli.train_ppo_ray")
-    assert job.flags[0] == "--actor.model_name_or_path"
-    assert shlex.split(job.entrypoint) == list(job.argv), "a shell reads the entrypoint: quotes must survive it"
+    assert job.argv[:4] == (sys.executable, "-u", "-m", "some.trainer")
+    assert (job.module, job.flags) == ("some.trainer", ("--text", 'It\'s "{}"; $HOME'))
+    assert shlex.split(job.entrypoint) == list(job.argv)
     assert pickle.loads(pickle.dumps(job)) == job
+    assert job.metadata == {"name": "demo", "run_id": "r-1", "kind": "openrlhf"}
 
 
-def test_a_template_with_quotes_and_spaces_survives_the_shell() -> None:
-    spec = build_spec(data={"prompts": "p.jsonl", "input_template": 'It\'s "{}"; $HOME'})
+def test_a_job_survives_as_text() -> None:
+    job = build_job("demo", "some.trainer", ["-x"], env_vars={}, run_id="r", reward_urls=("http://a",), gpus=1.0)
 
-    job = render(spec, reward_urls=[URL], run_id="r")
-
-    assert 'It\'s "{}"; $HOME' in shlex.split(job.entrypoint)
-
-
-def test_the_run_travels_in_the_reward_s_url() -> None:
-    job = render(build_spec(), reward_urls=[URL], run_id="run-1")
-
-    assert job.reward_urls == (f"{URL}?run=run-1",)
-    assert f"{URL}?run=run-1" in job.argv
-    assert job.metadata["run_id"] == "run-1"
+    assert RenderedJob.from_json(job.to_json()) == job
 
 
 @pytest.mark.parametrize(
@@ -50,23 +40,27 @@ def test_a_run_id_joins_or_replaces_what_the_url_had(url: str, expected: str) ->
 
 
 def test_a_reward_s_name_is_bound_to_its_route_under_the_router() -> None:
-    assert bind_reward(build_spec(reward={"name": "tidy"}), "http://h:1/") == ("http://h:1/tidy/get_reward",)
-    assert bind_reward(build_spec(), "http://h:1") == ("http://h:1/get_reward",)
+    tidy = bind_urls("a", RewardBinding(name="tidy"), "http://h:1/", "r")
+    assert tidy == ("http://h:1/tidy/get_reward?run=r",)
+    assert bind_urls("a", RewardBinding(), "http://h:1", "r") == ("http://h:1/get_reward?run=r",)
 
 
 def test_explicit_urls_need_no_router() -> None:
-    assert bind_reward(build_spec(reward={"url": ["http://a", "http://b"]}), None) == ("http://a", "http://b")
+    assert bind_urls("a", RewardBinding(url=["http://a", "http://b"]), None, "r") == (
+        "http://a?run=r",
+        "http://b?run=r",
+    )
 
 
 def test_a_name_without_a_router_is_refused() -> None:
     with pytest.raises(ConfigError, match="'tidy' has no address yet"):
-        bind_reward(build_spec(reward={"name": "tidy"}), None)
+        bind_urls("a", RewardBinding(name="tidy"), None, "r")
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN", "WANDB_API_KEY", "aws_secret", "DB_PASSWORD", "KEY", "PASSWORD_FILE"])
 def test_a_secret_in_the_environment_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} looks like a secret"):
-        render(build_spec(env_vars={name: "x"}), reward_urls=[URL], run_id="r")
+    with pytest.raises(ConfigError, match=f"demo: env_vars: {name} looks like a secret"):
+        build_job("demo", "some.trainer", [], env_vars={name: "x"}, run_id="r")
 
 
 @pytest.mark.parametrize("name", ["TOKENIZERS_PARALLELISM", "NCCL_DEBUG", "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS"])
@@ -78,11 +72,3 @@ def test_a_variable_that_openrlhf_sets_itself_is_refused(name: str) -> None:
 
 def test_ordinary_variables_pass() -> None:
     assert check_env_vars(["KEYBOARD", "TOKENS_PER_SECOND", "HF_HOME", "PYTHONPATH"]) == []
-
-
-@pytest.mark.skipif(installed_version() is None, reason="OpenRLHF is not installed")
-def test_a_raw_flag_that_openrlhf_does_not_have_is_refused_with_the_nearest() -> None:
-    spec = build_spec(extra_args={"train.enable_emma": True})
-
-    with pytest.raises(ConfigError, match=r"test: OpenRLHF .* did you mean '--train\.enable_ema'"):
-        render(spec, reward_urls=[URL], run_id="r", parser=installed_parser())

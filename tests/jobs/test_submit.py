@@ -1,4 +1,3 @@
-import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
@@ -9,16 +8,9 @@ import pytest
 
 from rayreward.errors import JobError, ServiceUnavailableError
 from rayreward.jobs import submit as submit_module
-from rayreward.jobs.render import RenderedJob
-from rayreward.jobs.submit import JobState, RayJobs, split_lines
+from rayreward.jobs.submit import JobState, RayJobs
 
-JOB = RenderedJob(
-    name="demo",
-    run_id="run-1",
-    argv=("python", "-m", "openrlhf.cli.train_ppo_ray", "--data.input_template", "It's {}"),
-    env_vars={"DS_ACCELERATOR": "cpu"},
-    reward_urls=("http://a?run=run-1",),
-)
+COMMAND = "python -m rayreward.jobs run job.json"
 
 
 class ScriptedJobs:
@@ -85,20 +77,27 @@ def test_importing_the_module_does_not_import_ray() -> None:
 def test_a_job_is_submitted_with_its_command_environment_and_run() -> None:
     client = ScriptedJobs()
 
-    assert jobs_of(client).submit(JOB, job_id="mine") == "job-1"
+    started = jobs_of(client).submit(
+        COMMAND, job_id="mine", metadata={"run_id": "r"}, runtime_env={"working_dir": "/w"}, gpus=1.0
+    )
 
-    (options,) = client.submitted
-    assert shlex.split(options["entrypoint"]) == list(JOB.argv)
-    assert options["runtime_env"] == {"env_vars": {"DS_ACCELERATOR": "cpu"}}
-    assert options["metadata"]["run_id"] == "run-1"
-    assert options["submission_id"] == "mine"
+    assert started == "job-1"
+    assert client.submitted == [
+        {
+            "entrypoint": COMMAND,
+            "runtime_env": {"working_dir": "/w"},
+            "metadata": {"run_id": "r"},
+            "submission_id": "mine",
+            "entrypoint_num_gpus": 1.0,
+        }
+    ]
 
 
 def test_a_job_waits_for_a_job_agent_that_is_still_starting() -> None:
     waited: list[float] = []
     client = ScriptedJobs(refusals=["500: No available agent to submit job"] * 3)
 
-    assert RayJobs("http://head:8265", connect=lambda _: client, pause=waited.append).submit(JOB) == "job-1"
+    assert RayJobs("http://head:8265", connect=lambda _: client, pause=waited.append).submit(COMMAND) == "job-1"
 
     assert waited == [1.0, 2.0, 4.0]
 
@@ -108,7 +107,7 @@ def test_any_other_refusal_is_told_at_once() -> None:
     client = ScriptedJobs(refusals=["500: no such runtime_env"])
 
     with pytest.raises(JobError, match="no such runtime_env"):
-        RayJobs("http://head:8265", connect=lambda _: client, pause=waited.append).submit(JOB)
+        RayJobs("http://head:8265", connect=lambda _: client, pause=waited.append).submit(COMMAND)
 
     assert waited == []
 
@@ -179,12 +178,4 @@ def test_a_dashboard_that_cannot_be_reached_is_named_with_a_remedy() -> None:
     with pytest.raises(
         ServiceUnavailableError, match=r"no Ray dashboard answers at http://head:8265 .*ray start --head"
     ):
-        jobs.submit(JOB)
-
-
-async def test_lines_are_put_together_again_wherever_they_were_cut() -> None:
-    async def pieces() -> AsyncIterator[str]:
-        for piece in ("a", "b\r\nc\x1b[1", "md\n", "  \n", "e"):
-            yield piece
-
-    assert [line async for line in split_lines(pieces())] == ["ab", "cd", "e"]
+        jobs.submit(COMMAND)

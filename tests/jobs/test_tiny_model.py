@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rayreward.jobs.preflight import check_prompts
+from rayreward.jobs.preflight.prompts import check_prompts
 from rayreward.jobs.tiny_model import CHARACTERS, TURN_END, build_tiny_model, write_prompts
 from tests.jobs.conftest import build_spec
 

@@ -1,0 +1,140 @@
+"""The ways to launch a training: as a Ray job from anywhere, or right here on the cluster.
+
+What arrives: a spec. What leaves: a Ray job that runs ``python -m rayreward.jobs run`` on the cluster, or, in that
+job, the training itself. What it promises: whatever can be known beforehand is checked first (`preflight`); what can
+only be known on the cluster is checked there, before a GPU is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rayreward.client import HandleClient, HttpClient
+from rayreward.errors import ConfigError
+from rayreward.jobs.openrlhf.parser import installed_parser
+from rayreward.jobs.openrlhf.render import render_openrlhf
+from rayreward.jobs.preflight import Finding, check_from_cluster, preflight
+from rayreward.jobs.render import RenderedJob
+from rayreward.jobs.report import MARK
+from rayreward.jobs.run import ReadStats, require_cluster, run_training
+from rayreward.jobs.spec import JobSpec, parse_spec
+from rayreward.jobs.submit import RayJobs
+from rayreward.router.runs import RunStats
+
+STAGED_FILE = "job.json"
+"""The only file that travels with a submitted job."""
+
+_STATS_LIMIT_S = 5.0
+"""For one question to the router: a log line must not wait longer."""
+
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A spec with the job that it makes."""
+
+    spec: JobSpec
+    job: RenderedJob
+
+    def to_json(self) -> str:
+        """The plan as a text that `from_json` reads."""
+        return json.dumps({"spec": self.spec.model_dump(mode="json"), "job": json.loads(self.job.to_json())})
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> Plan:
+        """A plan that was written by `to_json`."""
+        data: Mapping[str, Any] = json.loads(text)
+        return cls(parse_spec(data["spec"], source=source), RenderedJob.from_json(json.dumps(data["job"])))
+
+
+def make_plan(spec: JobSpec, *, service_url: str | None, run_id: str | None = None) -> Plan:
+    """What will be run, checked against the installed trainer's own command line.
+
+    Raises:
+        ConfigError: what platform, version or command line cannot do.
+    """
+    run_id = run_id or new_run_id(spec.name)
+    job = render_openrlhf(spec, run_id=run_id, service_url=service_url, parser=installed_parser())
+    return Plan(spec, job)
+
+
+def new_run_id(name: str) -> str:
+    """An id that no other run has, and that says when it began."""
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def submit(plan: Plan, jobs: RayJobs) -> str:
+    """Submit a plan; returns the job's id, which is the run's.
+
+    Raises:
+        ServiceUnavailableError: no dashboard answers.
+        JobError: Ray refuses the job.
+    """
+    is_here = urlsplit(jobs.dashboard_url).hostname in _THIS_MACHINE
+    python = sys.executable if is_here else "python"  # there, whichever Ray was started with
+    entrypoint = shlex.join([python, "-u", "-m", "rayreward.jobs", "run", STAGED_FILE])
+    with tempfile.TemporaryDirectory(prefix="rayreward-submit-") as folder:
+        (Path(folder) / STAGED_FILE).write_text(plan.to_json())
+        return jobs.submit(
+            entrypoint,
+            job_id=plan.job.run_id,
+            metadata=plan.job.metadata,
+            runtime_env={"working_dir": folder},
+            gpus=plan.job.gpus,
+        )
+
+
+def run_plan(plan: Plan, *, is_checked: bool = False) -> int:
+    """Run a plan in this process, which stands on the cluster; returns the training's exit code.
+
+    Args:
+        plan: what to run.
+        is_checked: whether `preflight` has passed already; what only the cluster knows is checked in any case.
+
+    Raises:
+        ConfigError: a check failed; nothing was started.
+    """
+    dashboard_url = require_cluster()
+    plan = replace(plan, job=replace(plan.job, argv=(sys.executable, *plan.job.argv[1:])))
+    warnings = [] if is_checked else preflight(plan.spec, plan.job, dashboard_url=dashboard_url)
+    warnings += _refuse_errors(plan.spec.name, check_from_cluster(plan.spec, plan.job))
+    for warning in warnings:
+        sys.stderr.write(f"{MARK} {warning}\n")
+    return asyncio.run(run_training(plan.spec, plan.job, read_stats=stats_reader(plan)))
+
+
+def stats_reader(plan: Plan) -> ReadStats | None:
+    """How the router is asked about the run; None where the reward is not a router's."""
+    spec, job = plan.spec, plan.job
+    if spec.transport == "http" and job.service_url is None:
+        return None
+    client = HttpClient(job.service_url) if job.service_url is not None else None
+    found: list[HandleClient] = []
+
+    async def read() -> RunStats:
+        if client is not None:
+            return await asyncio.wait_for(client.arun_stats(job.run_id), _STATS_LIMIT_S)
+        if not found:
+            found.append(await asyncio.to_thread(HandleClient, spec.reward.app))
+        return await asyncio.wait_for(found[0].arun_stats(job.run_id), _STATS_LIMIT_S)
+
+    return read
+
+
+def _refuse_errors(name: str, findings: list[Finding]) -> list[Finding]:
+    errors = [finding for finding in findings if not finding.is_warning]
+    if errors:
+        raise ConfigError("\n".join(f"{name}: {finding}" for finding in errors))
+    return findings
