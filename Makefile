@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo serve check lint types format test bench clean
+.PHONY: install demo serve check lint types format test test-runs test-verl bench clean
 
 install: .venv/installed
 
@@ -29,8 +29,14 @@ types: install
 
 check: lint types              ## what CI checks before the tests
 
-test: check                    ## everything CI runs
-	$(BIN)/pytest
+test: check                    ## the tests
+	$(BIN)/pytest -m "not runs and not verl"
+
+test-runs: install             ## whole OpenRLHF trainings on this CPU, against rewards that work, fail and die
+	$(BIN)/pytest -m runs
+
+test-verl: install             ## verl's own reward code, in an environment of its own
+	$(BIN)/pytest -m verl
 
 bench: install                 ## every benchmark; JSON on stdout
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

@@ -20,7 +20,7 @@ from typing import Any
 from rayreward.client.handle import find_app
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.batching import BatchLimits
-from rayreward.router.coalescer import Coalescer
+from rayreward.router.coalescer import Coalescer, Gather
 from rayreward.serve.calls import call_handle
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import Failure, FailureKind, RewardOutput, Sample
@@ -56,6 +56,7 @@ class TrainerClient:
         run: the training.
         wait_s: how long samples wait for a reward that no replica answers for, before the policy speaks.
         timeout_s: after which a sample without an answer fails as `timeout`; the route's own limit is shorter.
+        gather: for callers on threads of a pool, who cannot ask in one turn of the loop.
         call: what carries ``(method, *args)`` to the router; Ray by default.
         now: the clock, in seconds.
         sleep: how to wait.
@@ -69,12 +70,13 @@ class TrainerClient:
         run: str | None = None,
         wait_s: float = 600.0,
         timeout_s: float = 300.0,
+        gather: Gather | None = None,
         call: Call | None = None,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._app, self._reward, self._run = app, reward, run
-        self._wait_s, self._timeout_s = wait_s, timeout_s
+        self._wait_s, self._timeout_s, self._gather = wait_s, timeout_s, gather
         self._call, self._now, self._sleep = call or self._call_router, now, sleep
         self._handle: Any = None
         self._desks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Desk] = weakref.WeakKeyDictionary()
@@ -146,7 +148,7 @@ class TrainerClient:
         loop = asyncio.get_running_loop()
         desk = self._desks.get(loop)
         if desk is None:
-            lane = Coalescer(self._send, slot_count=_SLOTS, limits=_LIMITS, now=self._now)
+            lane = Coalescer(self._send, slot_count=_SLOTS, limits=_LIMITS, now=self._now, gather=self._gather)
             desk = self._desks[loop] = _Desk(lane)
         return desk
 

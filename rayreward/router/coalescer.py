@@ -15,6 +15,20 @@ from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.batching import BatchLimits, BatchQueue
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
 
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Wait for callers that come one by one because they come from other threads.
+
+    Attributes:
+        caller_count: how many can ask at once: when all do, their batch leaves.
+        quiet_s: it leaves too when nobody has come for so long.
+    """
+
+    caller_count: int
+    quiet_s: float
+
+
 Send = Callable[[list[Sample]], Awaitable[Sequence[RewardOutput]]]
 
 
@@ -55,12 +69,23 @@ class Coalescer:
         slot_count: batches under way at once. Enough to keep every replica busy, few enough that batches fill.
         limits: what one batch may hold.
         now: the clock, in seconds.
+        gather: for callers on other threads, who cannot ask in one turn of the loop; none by default.
     """
 
-    def __init__(self, send: Send, *, slot_count: int, limits: BatchLimits, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        send: Send,
+        *,
+        slot_count: int,
+        limits: BatchLimits,
+        now: Callable[[], float],
+        gather: Gather | None = None,
+    ) -> None:
         self._send, self._free_slots, self._now = send, slot_count, now
         self._queue: BatchQueue[tuple[_Call, int]] = BatchQueue(limits)
-        self._is_pump_scheduled = self._is_closed = False
+        self._gather = gather
+        self._pump_timer: asyncio.Handle | None = None
+        self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.stats = CoalescerStats()
 
@@ -95,12 +120,17 @@ class Coalescer:
 
     def _schedule_pump(self, loop: asyncio.AbstractEventLoop) -> None:
         """Form batches after everything that is ready now has run: callers of one burst then travel together."""
-        if not self._is_pump_scheduled:
-            self._is_pump_scheduled = True
-            loop.call_soon(self._pump)
+        if self._gather is None:
+            self._pump_timer = self._pump_timer or loop.call_soon(self._pump)
+            return
+        if self._pump_timer is not None:
+            self._pump_timer.cancel()
+        have_all_come = len(self._queue) >= self._gather.caller_count
+        quiet_s = 0.0 if have_all_come else self._gather.quiet_s
+        self._pump_timer = loop.call_later(quiet_s, self._pump)
 
     def _pump(self) -> None:
-        self._is_pump_scheduled = False
+        self._pump_timer = None
         while self._free_slots and self._queue:
             entries = [entry for entry in self._queue.take() if not self._is_dropped(entry[0])]
             if not entries:
@@ -132,7 +162,10 @@ class Coalescer:
             self._free_slots += 1
             self.stats.in_flight_count -= len(entries)
             self._deliver(entries, outputs, left_s)
-            self._pump()
+            if self._gather is None:
+                self._pump()
+            elif self._queue:
+                self._schedule_pump(asyncio.get_running_loop())
 
     def _deliver(self, entries: list[tuple[_Call, int]], outputs: Sequence[RewardOutput], left_s: float) -> None:
         scored_s = self._now() - left_s

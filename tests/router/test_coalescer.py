@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rayreward.router.batching import BatchLimits
-from rayreward.router.coalescer import Coalescer
+from rayreward.router.coalescer import Coalescer, Gather
 from rayreward.testing import ManualClock
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
 
@@ -235,3 +235,25 @@ class TestRecord:
         await lane.score(samples("a", "b"))
         assert (lane.stats.sample_count, lane.stats.batch_count) == (2, 1)
         assert lane.stats.failure_counts == {"timeout": 2}
+
+
+class TestGathering:
+    """Callers on threads of a pool come one by one, and wait for one another."""
+
+    async def test_a_pool_full_of_callers_is_one_call(self) -> None:
+        replica = Replica()
+        lane = coalescer(replica, slot_count=2, gather=Gather(caller_count=4, quiet_s=600.0))
+
+        async def caller(number: int) -> None:
+            await turns(number)
+            for _ in range(8):
+                await lane.score(samples("x"))
+
+        await asyncio.gather(*(caller(number) for number in range(4)))
+        assert [len(batch) for batch in replica.batches] == [4] * 8
+
+    async def test_a_lone_caller_leaves_when_nobody_else_comes(self) -> None:
+        replica = Replica()
+        lane = coalescer(replica, gather=Gather(caller_count=32, quiet_s=0.001))
+        assert said(await lane.score(samples("ab"))) == [2.0]
+        assert replica.batches == [["ab"]]
