@@ -20,6 +20,8 @@ END_ID = 0x10FFFF
 class Letters:
     """A tokenizer whose ids are code points, and whose template is ChatML's."""
 
+    all_special_ids = (END_ID,)
+
     def __call__(self, text: str, **_: Any) -> dict[str, Any]:
         import torch
 
