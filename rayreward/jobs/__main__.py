@@ -1,4 +1,4 @@
-"""``python -m rayreward.jobs`` is ``rayreward jobs``, as in ``ray job submit … -- python -m rayreward.jobs run SPEC``."""
+"""``python -m rayreward.jobs`` is ``rayreward jobs``, for ``ray job submit … -- python -m rayreward.jobs run SPEC``."""
 
 from __future__ import annotations
 

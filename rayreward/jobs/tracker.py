@@ -8,10 +8,12 @@ WANDB_API_KEY or netrc where this runs; ``wandb_mode: offline`` needs neither ke
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
-from rayreward.errors import MissingExtraError
+from rayreward.errors import ConfigError, MissingExtraError
 from rayreward.jobs.render import RenderedJob
 from rayreward.jobs.spec import JobSpec
 
@@ -44,13 +46,18 @@ class WandbTracker:
     """
 
     def __init__(self, run: Any) -> None:
-        self._run = run
+        self._run, self._is_broken = run, False
         run.define_metric("train/global_step")
         run.define_metric("*", step_metric="train/global_step", step_sync=True)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """The metrics of one step."""
-        self._run.log({**metrics, "train/global_step": step})
+        """The metrics of one step; a logger that breaks says so once, and the training goes on."""
+        try:
+            self._run.log({**metrics, "train/global_step": step})
+        except Exception as error:  # noqa: BLE001 - the boundary: an observer cannot hurt a training
+            if not self._is_broken:
+                sys.stderr.write(f"W&B takes no metrics from step {step} on: {error}\n")
+            self._is_broken = True
 
     def close(self, exit_code: int) -> None:
         """Upload, or write, what is left."""
@@ -62,9 +69,9 @@ def build_tracker(spec: JobSpec, job: RenderedJob) -> Tracker:
 
     Raises:
         MissingExtraError: W&B is asked for and not installed here.
+        ConfigError: it has no key, or cannot be reached.
     """
-    logging = spec.logging
-    if logging.wandb_project is None:
+    if spec.logging.wandb_project is None:
         return NoTracker()
     try:
         import wandb
@@ -72,7 +79,20 @@ def build_tracker(spec: JobSpec, job: RenderedJob) -> Tracker:
         raise MissingExtraError(
             "logging.wandb_project is set and wandb is not installed where the job runs: pip install 'rayreward[wandb]'"
         ) from error
-    run = wandb.init(
+    Path(spec.output_dir).mkdir(parents=True, exist_ok=True)
+    try:
+        run = _open(wandb, spec, job)
+    except wandb.errors.Error as error:
+        raise ConfigError(
+            f"{spec.name}: logging.wandb_project: W&B refuses to start ({error}); set WANDB_API_KEY or run wandb login "
+            "where the job runs, or set logging.wandb_mode to offline"
+        ) from error
+    return WandbTracker(run)
+
+
+def _open(wandb: Any, spec: JobSpec, job: RenderedJob) -> Any:
+    logging = spec.logging
+    return wandb.init(
         project=logging.wandb_project,
         name=logging.wandb_run_name or spec.name,
         id=job.run_id,
@@ -81,5 +101,5 @@ def build_tracker(spec: JobSpec, job: RenderedJob) -> Tracker:
         dir=spec.output_dir,
         config=spec.model_dump(mode="json", exclude={"env_vars"}),
         resume="allow",
+        settings=wandb.Settings(console="off"),  # the log is Ray's
     )
-    return WandbTracker(run)
