@@ -23,10 +23,10 @@ from rayreward.jobs.preflight.cluster import Node, rollout_nodes
 from rayreward.jobs.preflight.findings import Finding
 from rayreward.jobs.preflight.probes import PREFLIGHT_RUN, PROBE_TIMEOUT_S, Probe, Verdict, build_probes, judge
 from rayreward.jobs.preflight.reward import check_url
+from rayreward.jobs.preflight.specs import TrainingSpec
 from rayreward.jobs.preflight.submitter_side import check_files, is_scored_by_itself
 from rayreward.jobs.preflight.versions import check_same, read_versions
 from rayreward.jobs.render import RenderedJob
-from rayreward.jobs.spec import JobSpec
 
 MOST_NODES = 8
 """Nodes that are tried: they are usually alike, and each costs a process."""
@@ -41,23 +41,23 @@ Look = Callable[..., list[Finding]]
 class Errand:
     """What a node is asked to look at."""
 
-    spec: JobSpec
+    spec: TrainingSpec
     urls: tuple[str, ...]
     probes: tuple[Probe, ...]
     driver_versions: Mapping[str, str]
 
 
-def check_from_cluster(spec: JobSpec, job: RenderedJob) -> list[Finding]:
+def check_from_cluster(spec: TrainingSpec, job: RenderedJob) -> list[Finding]:
     """What the nodes where rollouts will run find wrong with files, packages and reward.
 
     Ray must be connected. The findings are errors and warnings; `refuse_errors` tells them apart.
     """
     errand = Errand(spec, job.reward_urls, tuple(build_probes(spec)), read_versions())
-    return ask_nodes(list_nodes()[:MOST_NODES], look_around, errand, limit_s=NODE_LIMIT_S)
+    return ask_nodes(list_nodes(spec)[:MOST_NODES], look_around, errand, limit_s=NODE_LIMIT_S)
 
 
-def list_nodes() -> list[Node]:
-    """The nodes where samples will be generated."""
+def list_nodes(spec: TrainingSpec) -> list[Node]:
+    """The nodes where samples will be generated; TRL's training is all on the node that its job was given."""
     import ray
 
     nodes = [
@@ -65,7 +65,10 @@ def list_nodes() -> list[Node]:
         for entry in ray.nodes()
         if entry["Alive"]
     ]
-    return rollout_nodes(nodes)
+    if isinstance(spec, OpenRLHFSpec):
+        return rollout_nodes(nodes)
+    own = ray.get_runtime_context().get_node_id()
+    return [node for node in nodes if node.node_id == own]
 
 
 def ask_nodes(nodes: Sequence[Node], look: Look, errand: Errand, *, limit_s: float) -> list[Finding]:
@@ -113,20 +116,20 @@ def _gather(found: Iterable[tuple[str, Finding]], node_count: int) -> Iterator[F
 def look_around(errand: Errand) -> list[Finding]:
     """What a node finds; runs there as a Ray task."""
     spec = errand.spec
-    names = ("rayreward", "openrlhf") if isinstance(spec, OpenRLHFSpec) else ("rayreward",)
+    names = ("rayreward", "openrlhf" if isinstance(spec, OpenRLHFSpec) else "trl")
     findings = [*check_same(read_versions(), errand.driver_versions, names), *check_files(spec)]
     if isinstance(spec, OpenRLHFSpec):
         findings += check_agent_package(spec)
     if spec.transport == "http":
         with httpx.Client(timeout=PROBE_TIMEOUT_S, trust_env=False) as http:
             for url in errand.urls:
-                findings += check_url(url, errand.probes, http, clip_range=spec.reward.clip_range)
+                findings += check_url(url, spec, errand.probes, http)
     elif not is_scored_by_itself(spec):
         findings += check_handle(spec, errand.probes)
     return findings
 
 
-def check_handle(spec: JobSpec, probes: Sequence[Probe]) -> Iterator[Finding]:
+def check_handle(spec: TrainingSpec, probes: Sequence[Probe]) -> Iterator[Finding]:
     """Whether the router that is reached through Ray scores the probes."""
     from rayreward.client.handle import HandleClient
 

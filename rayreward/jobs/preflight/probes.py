@@ -16,7 +16,7 @@ from typing import Any
 
 from rayreward.jobs.preflight.findings import Finding
 from rayreward.jobs.preflight.prompts import last_text, sample_rows
-from rayreward.jobs.spec import JobSpec
+from rayreward.jobs.preflight.specs import TrainingSpec
 
 PREFLIGHT_RUN = "preflight"
 """The run that probes belong to, so that they are in no training's means."""
@@ -64,7 +64,7 @@ class Verdict:
     elapsed_s: float
 
 
-def build_probes(spec: JobSpec) -> list[Probe]:
+def build_probes(spec: TrainingSpec) -> list[Probe]:
     """Probes from the training's own prompts; from invented ones where those are on a hub or broken."""
     rows = sample_rows(spec, PROBED_PROMPTS) or [{spec.data.input_key: "What is 1 + 1?"}]
     probes = [_probe(row, spec.data.input_key, spec.data.label_key) for row in rows]

@@ -23,8 +23,9 @@ from rayreward.jobs.preflight.prompt_files import (
     read_rows,
     split_sources,
 )
+from rayreward.jobs.preflight.specs import TrainingSpec
 from rayreward.jobs.sections import LOCAL_SUFFIXES
-from rayreward.jobs.spec import JobSpec
+from rayreward.jobs.trl.spec import TrlSpec
 
 CHECK = "prompts"
 
@@ -42,6 +43,7 @@ class PromptRules:
     Attributes:
         input_key: of the prompt.
         label_key: of what the reward compares with; None where it needs nothing.
+        split: the rows of a data set that are meant.
         takes_messages: whether a prompt may be a list of messages.
         wants_json: whether labels travel to the reward as JSON.
         max_chars: of a prompt whose start would be cut off otherwise; None where nobody knows.
@@ -49,32 +51,35 @@ class PromptRules:
 
     input_key: str
     label_key: str | None
+    split: str
     takes_messages: bool
     wants_json: bool
     max_chars: int | None
 
     @classmethod
-    def of(cls, spec: JobSpec) -> PromptRules:
+    def of(cls, spec: TrainingSpec) -> PromptRules:
         """The rules of a spec."""
-        room_tokens = spec.data.max_len - (spec.rollout.max_new_tokens or 1)
+        data, is_trl = spec.data, isinstance(spec, TrlSpec)
+        room_tokens = 0 if isinstance(spec, TrlSpec) else spec.data.max_len - (spec.rollout.max_new_tokens or 1)
         return cls(
-            input_key=spec.data.input_key,
-            label_key=spec.data.label_key,
-            takes_messages=spec.data.apply_chat_template,
+            input_key=data.input_key,
+            label_key=data.label_key,
+            split=data.split,
+            takes_messages=data.apply_chat_template or is_trl,  # TRL sees by itself that a prompt is a chat
             wants_json=spec.transport == "http",
             max_chars=_MOST_CHARS_A_TOKEN * room_tokens if room_tokens > 0 else None,
         )
 
 
-def check_prompts(spec: JobSpec) -> Iterator[Finding]:
+def check_prompts(spec: TrainingSpec) -> Iterator[Finding]:
     """Whether the files exist, can be read, and have the keys and types that the training needs."""
     rules = PromptRules.of(spec)
     for source in split_sources(spec.data.prompts):
         if source.path is not None:
-            yield from _check_source(source.path, spec.data.split, rules)
+            yield from _check_source(source.path, rules)
 
 
-def check_hub_prompts(spec: JobSpec) -> Iterator[Finding]:
+def check_hub_prompts(spec: TrainingSpec) -> Iterator[Finding]:
     """A word on what cannot be looked at."""
     for source in split_sources(spec.data.prompts):
         if source.path is None:
@@ -82,7 +87,7 @@ def check_hub_prompts(spec: JobSpec) -> Iterator[Finding]:
             yield Finding(CHECK, found, "download it to try the reward with its prompts", is_warning=True)
 
 
-def count_prompts(spec: JobSpec) -> int | None:
+def count_prompts(spec: TrainingSpec) -> int | None:
     """How many prompts there are; None where some are on a hub, unreadable or too many to count."""
     counts = []
     try:
@@ -95,7 +100,7 @@ def count_prompts(spec: JobSpec) -> int | None:
     return sum(count for count in counts if count is not None) if None not in counts else None
 
 
-def sample_rows(spec: JobSpec, count: int) -> list[Mapping[str, Any]]:
+def sample_rows(spec: TrainingSpec, count: int) -> list[Mapping[str, Any]]:
     """The first row and others at even distances; fewer where there are fewer, or where they have mistakes."""
     rules, rows = PromptRules.of(spec), []
     paths = [source.path for source in split_sources(spec.data.prompts) if source.path is not None]
@@ -109,7 +114,7 @@ def sample_rows(spec: JobSpec, count: int) -> list[Mapping[str, Any]]:
     return rows[:: max(1, len(rows) // count)][:count]
 
 
-def _check_source(path: Path, split: str, rules: PromptRules) -> Iterator[Finding]:
+def _check_source(path: Path, rules: PromptRules) -> Iterator[Finding]:
     if not path.exists():
         remedy = "data.prompts must name a file or folder, by its full path, that every node can read"
         yield Finding(CHECK, f"{path} does not exist", remedy)
@@ -121,8 +126,8 @@ def _check_source(path: Path, split: str, rules: PromptRules) -> Iterator[Findin
         yield Finding(CHECK, found, f"convert it to one of {', '.join(LOCAL_SUFFIXES)}")
     else:
         try:
-            mistake = _mistake_in_split(path, split)
-            files = find_data_files(path, split)
+            mistake = _mistake_in_split(path, rules.split)
+            files = find_data_files(path, rules.split)
         except (OSError, ValueError, KeyError, TypeError) as error:  # a description that is none
             yield Finding(CHECK, f"{path} cannot be read: {error!r}", "write it anew with save_to_disk")
             return

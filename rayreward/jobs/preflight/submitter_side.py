@@ -23,15 +23,17 @@ from rayreward.jobs.preflight.placement import check_placement, check_room, chec
 from rayreward.jobs.preflight.probes import PROBE_TIMEOUT_S, build_probes
 from rayreward.jobs.preflight.prompts import check_hub_prompts, check_prompts, count_prompts
 from rayreward.jobs.preflight.raw_flags import check_raw_flags
-from rayreward.jobs.preflight.reward import check_url
+from rayreward.jobs.preflight.reward import UNREACHABLE, check_url
+from rayreward.jobs.preflight.specs import TrainingSpec
 from rayreward.jobs.preflight.templates import check_chat_template, check_input_template
+from rayreward.jobs.preflight.trl import check_one_node, check_trl, check_trl_supply
 from rayreward.jobs.preflight.versions import check_openrlhf, check_ray, check_stack, read_versions
 from rayreward.jobs.render import RenderedJob
-from rayreward.jobs.spec import JobSpec
+from rayreward.jobs.trl.spec import TrlSpec
 
 
 def preflight(
-    spec: JobSpec,
+    spec: TrainingSpec,
     job: RenderedJob,
     *,
     dashboard_url: str | None = None,
@@ -64,7 +66,7 @@ def preflight(
     return refuse_errors(spec.name, findings)
 
 
-def check_plan(spec: JobSpec) -> Iterator[Finding]:
+def check_plan(spec: TrainingSpec) -> Iterator[Finding]:
     """What the spec alone shows."""
     if isinstance(spec, OpenRLHFSpec):
         yield from check_batches(spec)
@@ -73,40 +75,45 @@ def check_plan(spec: JobSpec) -> Iterator[Finding]:
         yield from check_input_template(spec)
 
 
-def check_packages(spec: JobSpec) -> Iterator[Finding]:
+def check_packages(spec: TrainingSpec) -> Iterator[Finding]:
     """What is installed here, where the job will run with it."""
     installed = read_versions()
     if isinstance(spec, OpenRLHFSpec):
         yield from check_openrlhf(spec, installed)
         yield from check_stack(installed, needs_vllm=spec.openrlhf_version in (None, installed.get("openrlhf")))
+    else:
+        yield from check_trl(installed)
+        yield from check_stack(installed, needs_vllm=spec.rollout.vllm != "off")
 
 
-def check_files(spec: JobSpec) -> Iterator[Finding]:
+def check_files(spec: TrainingSpec) -> Iterator[Finding]:
     """What the training reads and writes, seen from this machine or node."""
     yield from check_model(spec)
     yield from check_chat_template(spec)
     in_prompts = list(check_prompts(spec))
     yield from in_prompts
     yield from check_folders(spec)
+    are_whole = all(finding.is_warning for finding in in_prompts)
+    if are_whole and (count := count_prompts(spec)) is not None:
+        yield from check_supply(spec, count) if isinstance(spec, OpenRLHFSpec) else check_trl_supply(spec, count)
     if isinstance(spec, OpenRLHFSpec):
         yield from check_critic(spec)
         yield from check_model_fits(spec)
         yield from check_space(spec)
         yield from check_resume(spec)
-        are_whole = all(finding.is_warning for finding in in_prompts)
-        if are_whole and (count := count_prompts(spec)) is not None:
-            yield from check_supply(spec, count)
 
 
-def _check_urls(spec: JobSpec, job: RenderedJob, http: httpx.Client, *, is_elsewhere: bool) -> Iterator[Finding]:
+def _check_urls(spec: TrainingSpec, job: RenderedJob, http: httpx.Client, *, is_elsewhere: bool) -> Iterator[Finding]:
     probes = build_probes(spec) if job.reward_urls else []
     for url in job.reward_urls:
-        for finding in check_url(url, probes, http, clip_range=spec.reward.clip_range):
-            is_unknown = is_elsewhere and "cannot be reached" in finding.found
+        for finding in check_url(url, spec, probes, http):
+            is_unknown = is_elsewhere and UNREACHABLE in finding.found
             yield finding.as_warning() if is_unknown else finding
 
 
-def _check_cluster(spec: JobSpec, job: RenderedJob, dashboard: Dashboard, *, is_elsewhere: bool) -> Iterator[Finding]:
+def _check_cluster(
+    spec: TrainingSpec, job: RenderedJob, dashboard: Dashboard, *, is_elsewhere: bool
+) -> Iterator[Finding]:
     nodes = dashboard.read_nodes()
     if nodes is None:
         found = f"no dashboard answers at {dashboard.url}, and nothing of the cluster was checked"
@@ -121,8 +128,10 @@ def _check_cluster(spec: JobSpec, job: RenderedJob, dashboard: Dashboard, *, is_
     if isinstance(spec, OpenRLHFSpec) and not is_autoscaled:
         yield from check_room(plan_resources(spec), nodes)
         yield from check_tensor_parallel(spec, nodes)
+    elif isinstance(spec, TrlSpec):
+        yield from check_one_node(spec, nodes)
 
 
-def is_scored_by_itself(spec: JobSpec) -> bool:
+def is_scored_by_itself(spec: TrainingSpec) -> bool:
     """Whether an agent's environment gives all rewards, so that no service is asked."""
     return isinstance(spec, OpenRLHFSpec) and spec.agent is not None and spec.agent.rewards == "environment"

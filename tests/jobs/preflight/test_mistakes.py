@@ -294,7 +294,7 @@ MISTAKES: dict[str, tuple[Break, str]] = {
     ),
     "logs with other keys for other samples": (
         lambda world: setattr(world, "answer", uneven),
-        r"different keys in extra_logs: \['length'\]; OpenRLHF cannot stack them: give every answer the same keys",
+        r"has length in the extra_logs of some answers.*; .*give every answer the same keys",
     ),
     "a URL that means another machine on each node": (
         both(TWO_NODES, keys("reward", url="http://127.0.0.1:8000/get_reward")),
