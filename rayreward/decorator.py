@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
 from rayreward.errors import ConfigError, did_you_mean
 from rayreward.function import Isolation, RewardFunction, check_settings
@@ -46,8 +46,8 @@ def reward_function(
 def reward_function(func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Mark a function as a reward. It stays the function it was, and gains `.deploy(…)`.
 
-    Called directly, it takes chat messages as plain dicts too. Options: `mode` ("pointwise" or "batch"; told from
-    the parameter names where it is left out), `name`, `isolation`, `timeout_s`, `deterministic` (the same sample
+    Called directly, it takes chat messages as plain dicts too. Options: `mode` ("pointwise", "batch" or "group"; told
+    from the parameter names where it is left out), `name`, `isolation`, `timeout_s`, `deterministic` (the same sample
     always scores the same, so that a served answer may be reused).
 
     Raises:
@@ -65,8 +65,8 @@ def reward_function(func: Callable[..., Any] | None = None, /, **options: Any) -
         raise ConfigError(
             f"reward_function has no option {sorted(unknown)[0]!r}; {did_you_mean(sorted(unknown)[0], _OPTIONS)}"
         )
-    if options.get("mode") not in (None, "pointwise", "batch"):
-        raise ConfigError(f"reward_function(mode={options['mode']!r}): known modes are 'pointwise' and 'batch'")
+    if options.get("mode") not in (None, *get_args(Mode)):
+        raise ConfigError(f"reward_function(mode={options['mode']!r}): known modes are {', '.join(get_args(Mode))}")
     check_settings("reward_function", options)
     if func is None:
         return lambda decorated: _decorate(decorated, options)
@@ -74,7 +74,7 @@ def reward_function(func: Callable[..., Any] | None = None, /, **options: Any) -
 
 
 def _decorate(func: Callable[..., Any], options: Mapping[str, Any]) -> Any:
-    is_batch = read_signature(func, mode=options.get("mode")).mode == "batch"
+    is_batch = read_signature(func, mode=options.get("mode")).mode != "pointwise"
     readable: Callable[[Any], Any] = (lambda chats: [_readable(chat) for chat in chats]) if is_batch else _readable
     is_first = next(iter(inspect.signature(func).parameters)) == "messages"
 

@@ -20,7 +20,7 @@ from rayreward.loading import load_object
 from rayreward.messages import as_messages
 from rayreward.outcome import failed_output, to_output, to_outputs
 from rayreward.signature import Signature, read_signature
-from rayreward.types import RewardOutput, Sample, Trajectory
+from rayreward.types import FailureKind, RewardOutput, Sample, Trajectory
 from rayreward.versioning import content_version
 
 if TYPE_CHECKING:
@@ -167,13 +167,12 @@ class RewardFunction:
     @property
     def scores_one_by_one(self) -> bool:
         """Whether samples are scored by calls of their own, so that a hang or a crash has one culprit."""
-        is_batch = self._signature is not None and self._signature.mode == "batch"
-        return type(self).ascore is RewardFunction.ascore and self._remote is None and not is_batch
+        return type(self).ascore is RewardFunction.ascore and self._remote is None and not self.scores_batches
 
     @property
     def scores_batches(self) -> bool:
-        """Whether one call of the author's code takes a whole batch."""
-        return self._signature is not None and self._signature.mode == "batch"
+        """Whether one call of the author's code takes a whole batch, or a whole group."""
+        return self._signature is not None and self._signature.mode != "pointwise"
 
     @property
     def is_async(self) -> bool:
@@ -198,7 +197,9 @@ class RewardFunction:
                 return await self._remote.ascore(samples, reward=self.name)
             except (ServiceUnavailableError, DeadlineError) as error:
                 return [failed_output(error)] * len(samples)
-        if self._function is not None and self._signature is not None and self._signature.mode == "batch":
+        if self._signature is not None and self._signature.mode == "group":
+            return await self._score_groups(samples)
+        if self.scores_batches:
             return await self._score_batch(samples)
         if self.is_async:
             return list(await asyncio.gather(*(self._score_one(sample) for sample in samples)))
@@ -252,7 +253,17 @@ class RewardFunction:
             return failed_output(error)
         return to_output(value)
 
-    async def _score_batch(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+    async def _score_groups(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        """One call a group; a group that is not whole has no scores: compared with fewer, they would be others."""
+        outputs: dict[int, RewardOutput] = {}
+        for positions in positions_of_groups(samples):
+            members = [samples[position] for position in positions]
+            missing = _missing_members(members)
+            scored = missing or await self._score_batch(members, may_split=False)
+            outputs |= dict(zip(positions, scored, strict=True))
+        return [outputs[position] for position in range(len(samples))]
+
+    async def _score_batch(self, samples: Sequence[Sample], *, may_split: bool = True) -> list[RewardOutput]:
         """One call for all; when it raises, halves are tried until the sample that breaks it is alone."""
         function, signature = cast(Callable[..., Any], self._function), cast(Signature, self._signature)
         try:
@@ -263,11 +274,37 @@ class RewardFunction:
             return [failed_output(_named_timeout(error, self.timeout_s))] * len(samples)
         except AUTHORS_ERRORS as error:  # the boundary, as above
             pass_on_cancellation(error)
-            if len(samples) == 1:
-                return [failed_output(error)]
+            if len(samples) == 1 or not may_split:
+                return [failed_output(error)] * len(samples)
             middle = len(samples) // 2
             return [*await self._score_batch(samples[:middle]), *await self._score_batch(samples[middle:])]
         return to_outputs(value, len(samples))
+
+
+def positions_of_groups(samples: Sequence[Sample]) -> list[list[int]]:
+    """Which samples belong together: those of one group, else those of one prompt.
+
+    Example:
+        >>> positions_of_groups([Sample(response="a", group_id="g"), Sample(response="b"), Sample(response="c")])
+        [[0], [1, 2]]
+    """
+    groups: dict[tuple[bool, str], list[int]] = {}
+    for position, sample in enumerate(samples):
+        key = (True, sample.group_id) if sample.group_id is not None else (False, sample.prompt)
+        groups.setdefault(key, []).append(position)
+    return list(groups.values())
+
+
+def _missing_members(members: Sequence[Sample]) -> list[RewardOutput]:
+    """The failures of a group that is not whole; empty for one that is."""
+    wanted = max((sample.group_size or 0 for sample in members), default=0)
+    if len(members) >= wanted:
+        return []
+    text = (
+        f"a group reward compares all samples of a prompt: group {members[0].group_id!r} has {wanted}, and "
+        f"{len(members)} came together; send them in one request, or set group: true where the job is described"
+    )
+    return [RewardOutput.failed(FailureKind.INVALID_INPUT, text)] * len(members)
 
 
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from rayreward.errors import ConfigError, InvalidInputError, did_you_mean
 from rayreward.types import Sample
 
-Mode = Literal["pointwise", "batch"]
+Mode = Literal["pointwise", "batch", "group"]
 
 _POINTWISE: dict[str, Callable[[Sample], Any]] = {
     "messages": lambda sample: list(sample.messages),
@@ -55,7 +55,8 @@ class Signature:
     """What one function takes.
 
     Attributes:
-        mode: "pointwise" (one call a sample) or "batch" (one call, every field a list).
+        mode: "pointwise" (one call a sample), "batch" (one call, every field a list) or "group" (the same, called
+            once for all samples of a prompt).
         taken: the sample fields that it names, or all the usual ones where it has ``**kwargs``.
         own: its further parameters: filled from its configured arguments, else from metadata columns.
         required: those of `own` that have no default.
@@ -126,7 +127,7 @@ def read_signature(
     names = [parameter.name for parameter in named]
     if mode is None:
         mode = "batch" if any(name in _ONLY_BATCH for name in names) else "pointwise"
-    fields = _BATCH if mode == "batch" else _POINTWISE
+    fields = _POINTWISE if mode == "pointwise" else _BATCH
     if any(parameter.kind is inspect.Parameter.POSITIONAL_ONLY for parameter in named):
         raise ConfigError(f"reward {title!r} has positional-only parameters; rewards are called by keyword")
     if not named and not is_open:
@@ -155,5 +156,5 @@ def _check_names(title: str, names: Sequence[str], mode: Mode, configured: Itera
             raise ConfigError(f"reward {title!r} has no parameter {name!r}; {did_you_mean(name, names)}")
     for name in names:
         plural = name[:-1] + "ies" if name.endswith("y") else name + "s"
-        if mode == "batch" and name in _POINTWISE and name not in _BATCH and plural in _BATCH:
+        if mode != "pointwise" and name in _POINTWISE and name not in _BATCH and plural in _BATCH:
             raise ConfigError(f"reward {title!r} takes batches, so its parameter {name!r} must be {plural!r}, a list")

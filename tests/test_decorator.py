@@ -67,7 +67,7 @@ def test_survives_pickling_with_what_it_can_do() -> None:
     ("options", "reason"),
     [
         ({"isolaton": "inline"}, "did you mean 'isolation'"),
-        ({"mode": "group"}, "'pointwise' and 'batch'"),
+        ({"mode": "pairs"}, "pointwise, batch, group"),
         ({"isolation": "sandbox"}, "isolation='sandbox'"),
         ({"timeout_s": 0}, "timeout_s=0"),
     ],

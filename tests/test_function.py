@@ -333,3 +333,48 @@ class TestRemote:
     def test_survives_pickling(self) -> None:
         reward = RewardFunction(name="quality", mode="remote")
         assert cloudpickle.loads(cloudpickle.dumps(reward)).version == reward.version
+
+
+class TestGroups:
+    @staticmethod
+    def best_of(**options: Any) -> RewardFunction:
+        @reward_function(mode="group")
+        def best_of(responses: list[str]) -> list[float]:
+            longest = max(map(len, responses))
+            return [float(len(response) == longest) for response in responses]
+
+        return best_of.reward(**options)
+
+    def test_a_group_reward_sees_a_group_at_a_time(self) -> None:
+        samples = [
+            Sample(response="aa", group_id="g"),
+            Sample(response="bbb", group_id="h"),
+            Sample(response="a", group_id="g"),
+            Sample(response="bbbb", group_id="h"),
+        ]
+        assert [output.score for output in self.best_of().score(samples)] == [1.0, 0.0, 0.0, 1.0]
+
+    def test_samples_of_one_prompt_are_a_group_where_none_is_named(self) -> None:
+        samples = [Sample(prompt=text[0], response=text[1:]) for text in ("pa", "qbb", "paa", "qb")]
+        assert [output.score for output in self.best_of().score(samples)] == [0.0, 1.0, 1.0, 0.0]
+
+    def test_a_group_that_is_not_whole_has_no_scores(self) -> None:
+        [one, two, alone] = self.best_of().score(
+            [
+                Sample(response="a", group_id="g", group_size=2),
+                Sample(response="aa", group_id="g", group_size=2),
+                Sample(response="b", group_id="h", group_size=2),
+            ]
+        )
+        assert (one.score, two.score) == (0.0, 1.0)
+        assert alone.failure is not None
+        assert "group 'h' has 2, and 1 came together" in alone.failure.message
+
+    def test_what_breaks_over_one_member_breaks_the_group_and_no_other(self) -> None:
+        @reward_function(mode="group")
+        def fussy(responses: list[str]) -> list[float]:
+            return [float(response) for response in responses]
+
+        samples = [Sample(response=text, group_id=group) for text, group in (("1", "g"), ("x", "g"), ("3", "h"))]
+        outputs = fussy.reward().score(samples)
+        assert [output.score for output in outputs] == [None, None, 3.0]
