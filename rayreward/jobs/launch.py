@@ -21,10 +21,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rayreward.client import HandleClient, HttpClient
-from rayreward.errors import ConfigError
 from rayreward.jobs.openrlhf.parser import installed_parser
 from rayreward.jobs.openrlhf.render import render_openrlhf
-from rayreward.jobs.preflight import Finding, check_from_cluster, preflight
+from rayreward.jobs.preflight import check_from_cluster, preflight, refuse_errors
 from rayreward.jobs.render import RenderedJob
 from rayreward.jobs.report import MARK
 from rayreward.jobs.run import ReadStats, require_cluster, run_training
@@ -109,7 +108,7 @@ def run_plan(plan: Plan, *, is_checked: bool = False) -> int:
     dashboard_url = require_cluster()
     plan = replace(plan, job=replace(plan.job, argv=(sys.executable, *plan.job.argv[1:])))
     warnings = [] if is_checked else preflight(plan.spec, plan.job, dashboard_url=dashboard_url)
-    warnings += _refuse_errors(plan.spec.name, check_from_cluster(plan.spec, plan.job))
+    warnings += refuse_errors(plan.spec.name, check_from_cluster(plan.spec, plan.job))
     for warning in warnings:
         sys.stderr.write(f"{MARK} {warning}\n")
     return asyncio.run(run_training(plan.spec, plan.job, read_stats=stats_reader(plan)))
@@ -131,10 +130,3 @@ def stats_reader(plan: Plan) -> ReadStats | None:
         return await asyncio.wait_for(found[0].arun_stats(job.run_id), _STATS_LIMIT_S)
 
     return read
-
-
-def _refuse_errors(name: str, findings: list[Finding]) -> list[Finding]:
-    errors = [finding for finding in findings if not finding.is_warning]
-    if errors:
-        raise ConfigError("\n".join(f"{name}: {finding}" for finding in errors))
-    return findings

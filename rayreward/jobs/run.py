@@ -119,7 +119,7 @@ class Training:
         argv = [python, "-u", *self._starter, self._job.module, *self._job.flags]
         env = os.environ | self._job.env_vars | {RUNTIME_ENV: json.dumps(runtime_env)}
         return await asyncio.create_subprocess_exec(
-            *argv, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            *argv, env=env, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
 
     async def _read(self, process: asyncio.subprocess.Process) -> AsyncIterator[str]:
