@@ -37,7 +37,7 @@ class Binding(StrictModel):
     reward: str | None = Field(None, description="None is the application's main reward")
     run: str | None = None
     wait_s: float = Field(600.0, ge=0, description="how long samples wait for a reward that nobody answers for")
-    timeout_s: Seconds = Field(150.0, description="of one sample's scoring")
+    timeout_s: Seconds = Field(300.0, description="of one sample's scoring")
 
     environment: str | None = Field(None, description="file.py::Name or package.module:Name; None: no episodes")
     args: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the environment")

@@ -15,6 +15,7 @@ from rayreward.agents.binding import Binding
 from rayreward.agents.calling import Caller
 from rayreward.agents.environment import Environment, Turn
 from rayreward.agents.episode import Player, Step
+from rayreward.agents.legacy import InstancePlayer, instance_class
 from rayreward.errors import ConfigError, InvalidOutputError, shown
 from rayreward.loading import load_object
 from rayreward.trainers.openrlhf import strip_end_tokens
@@ -80,6 +81,10 @@ def build_players(binding: Binding, caller: Caller) -> Callable[[], Player]:
     if binding.environment is None:
         raise ConfigError("episodes need an environment: set agent.environment to file.py::Name")
     found = load_class(binding.environment)
+    instance = instance_class(found)
+    if instance is not None:
+        _check_arguments(instance, binding)
+        return lambda: InstancePlayer(instance, binding.args, caller)
     if not issubclass(found, Environment) or inspect.isabstract(found):
         raise ConfigError(
             f"agent.environment {binding.environment!r} must be a subclass of rayreward.agents.Environment with a step"

@@ -1,5 +1,6 @@
 """OpenRLHF's ``--train.agent_func_path`` for episodes of the environment that the job names."""
 
-from rayreward.agents.multi_turn import MultiTurnExecutor as AgentExecutor
+from rayreward.agents.binding import Binding
+from rayreward.agents.choose import executor_class
 
-__all__ = ["AgentExecutor"]
+AgentExecutor = executor_class(Binding.from_env())
