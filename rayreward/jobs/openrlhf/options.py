@@ -14,13 +14,11 @@ from typing import Any
 
 from rayreward.jobs.openrlhf.dialect import (
     BEHAVIOUR_WITHOUT,
-    DTYPE_SINCE,
     ONE_LENGTH_SINCE,
     OWNER_OF_SECRET_FLAG,
     FlagValue,
 )
 from rayreward.jobs.openrlhf.versions import (
-    FIRST_DOTTED,
     NEWEST,
     OLDEST,
     SUPPORTED_VERSIONS,
@@ -79,7 +77,8 @@ def read_options(words: Sequence[str]) -> Options:
     options.version = _choose_version(written)
     typed = {flag: value for flag, values in written.items() for value in _typed(flag, values, options)}
     typed = _join_lengths(typed, options)
-    typed = _name_dtype(typed, options)
+    if typed.pop("--bf16", False):
+        typed["--param_dtype"] = "bf16"
     for flag, value in typed.items():
         options.given |= dict.fromkeys(dotted_names().get(flag, (flag,)), value)
     _rename_correction(options)
@@ -104,12 +103,10 @@ def _group(words: Sequence[str], notes: list[str]) -> Iterator[tuple[str, list[s
 
 def _cut(flag: str, values: list[str]) -> tuple[list[str], list[str]]:
     """The values that a flag takes, and those that it does not."""
-    known = _latest(flag)
+    known = _form(flag, len(values))
     if known is None:
         return (values, []) if flag else ([], values)
-    count = known.nargs if isinstance(known.nargs, int) else 1 if known.nargs is None else len(values)
-    if flag == "--vllm_is_truncated_threshold":  # one or two, by version
-        count = 2
+    count = _least(known) if not isinstance(known.nargs, str) else len(values)
     return values[:count], values[count:]
 
 
@@ -122,8 +119,15 @@ def _full_name(name: str) -> str:
     return begun[0] if len(begun) == 1 else name
 
 
-def _latest(flag: str) -> KnownFlag | None:
-    return next((found for found in reversed(all_flags()) if found.flag == flag), None)
+def _form(flag: str, count: int) -> KnownFlag | None:
+    """The newest form of a flag that `count` values satisfy, else its newest."""
+    forms = [found for found in reversed(all_flags()) if found.flag == flag]
+    return next((found for found in forms if _least(found) <= count), forms[0] if forms else None)
+
+
+def _least(known: KnownFlag) -> int:
+    """How many values a flag takes at least."""
+    return known.nargs if isinstance(known.nargs, int) else int(known.nargs != "*")
 
 
 def _choose_version(written: dict[str, list[str]]) -> str:
@@ -133,7 +137,7 @@ def _choose_version(written: dict[str, list[str]]) -> str:
 
 def _typed(flag: str, values: list[str], options: Options) -> Iterator[FlagValue]:
     """The flag's value; nothing, and a note, where it cannot be kept."""
-    known = _latest(flag)
+    known = _form(flag, len(values))
     said = flag if _SECRET.search(flag) else f"{flag} {' '.join(values)}".rstrip()
     if flag in OWNER_OF_SECRET_FLAG:
         yield "secret"  # the value itself goes no further
@@ -156,7 +160,7 @@ def _read_values(known: KnownFlag, values: list[str], said: str, notes: list[str
         return
     try:
         read = [{"int": int, "float": float}.get(known.type or "", str)(value) for value in values]
-        if len(read) < (known.nargs if isinstance(known.nargs, int) else 1):
+        if len(read) < _least(known):
             raise ValueError("a value is missing")
     except ValueError as error:
         notes.append(f"{said}: left out: {error}; fill it in")
@@ -179,14 +183,6 @@ def _join_lengths(typed: dict[str, FlagValue], options: Options) -> dict[str, Fl
     return typed | {"--max_len": min(both, int(str(limit))), "--max_new_tokens": response}
 
 
-def _name_dtype(typed: dict[str, FlagValue], options: Options) -> dict[str, FlagValue]:
-    if at_least(options.version, DTYPE_SINCE):
-        return typed
-    if not typed.pop("--bf16", False):
-        options.notes.append("no --bf16: the weights' own type was used; here it is model.dtype: bf16")
-    return typed | {"--param_dtype": "bf16"}
-
-
 def _rename_correction(options: Options) -> None:
     """The correction for vLLM's numerics in 0.11.2's words."""
     given, prefix = options.given, "--algo.advantage.is_correction_"
@@ -203,6 +199,5 @@ def _rename_correction(options: Options) -> None:
     given |= {f"{prefix}level": level, f"{prefix}mode": mode}
     given[f"{prefix}threshold"] = [0.0, *bounds] if len(bounds) == 1 else bounds
     options.notes.append(
-        f"the correction for vLLM's numerics ({kind}) is written in {NEWEST}'s words (extra_args); a version before "
-        f"{FIRST_DOTTED} has others"
+        f"the correction for vLLM's numerics ({kind}) is written as {NEWEST} has it, and only that version"
     )

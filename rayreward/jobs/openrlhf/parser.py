@@ -143,7 +143,7 @@ def _builds_parser(statement: ast.stmt) -> bool:
 
 def _add_known_flag(parser: argparse.ArgumentParser, known: KnownFlag) -> None:
     if known.is_switch:
-        parser.add_argument(known.flag, action="store_true")
+        parser.add_argument(known.flag, action="store_true", default=known.default)
         return
     value_type = {"int": int, "float": float}.get(known.type or "", str)
     parser.add_argument(known.flag, type=value_type, nargs=known.nargs, choices=known.choices, default=known.default)

@@ -1,9 +1,9 @@
 """The command in a piece of shell text, as people paste it.
 
-What arrives: a README's snippet or a whole script, with continued lines, comments, quotes, variables, other commands.
-What leaves: the words before and after ``train_ppo_ray``. What it promises: nothing is run and nothing is looked up;
-a variable gets a value only where the text itself assigns one. It is more lenient than a shell: a comment between two
-options, or a missing backslash before one, does not end the command.
+What arrives: a README's snippet or a whole script, with continued lines, comments, quotes, variables, arrays, other
+commands. What leaves: the words before and after ``train_ppo_ray``. What it promises: nothing is run and nothing is
+looked up; a variable gets a value only where the text itself assigns one. It is more lenient than a shell: a comment
+between two options, or a missing backslash before one, does not end the command.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rayreward.errors import ConfigError
 
@@ -21,6 +21,10 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?::?-([^}]*))?\}|(\w+))")
 _COMMAND_ENDS = re.compile(r";|\||&(?=[&\s>]|$)|\d*>|\d*<(?![\w./ -]+>)")
 _PLACEHOLDER = re.compile(r"<[\w./ -]+>")
+_ARRAY_BEGINS = re.compile(r"(?:^|\s)\w+\+?=$")
+_ARRAY = re.compile(r"(\w+)\+?=\(")
+_ARRAY_USED = re.compile(r"\$\{(\w+)\[[@*]\]\}")
+_CONTINUED = re.compile(r"\\[ \t]*(#[^\n]*)?(\n|\Z)")
 _NESTED = re.compile(r"\$\([^()\n]*\)|(?<!`)`[^`\n]+`(?!`)")
 
 
@@ -45,15 +49,12 @@ def read_command(text: str) -> PastedCommand:
     Raises:
         ConfigError: there is none, or a quote is never closed.
     """
-    variables: dict[str, str] = {}
+    script = _Script()
     found: list[PastedCommand] = []
     for line in _logical_lines(text):
-        words = [_fill(word, variables) for word in _split(line)]
-        assigned = [_ASSIGNMENT.fullmatch(word) for word in words if word != "export"]
-        if words and all(assigned) and not any(map(_holds_script, words)):
-            variables |= {match[1]: match[2] for match in assigned if match is not None}
-            continue
-        found += _commands_in(words)
+        words = list(script.expand(_split(line)))
+        if not script.assign(words):
+            found += _commands_in(words)
     if not found:
         raise ConfigError(
             "no OpenRLHF training found in the text: it has to hold openrlhf.cli.train_ppo_ray and its flags, as in "
@@ -61,6 +62,38 @@ def read_command(text: str) -> PastedCommand:
         )
     first, *others = found
     return PastedCommand(first.before, first.after, other_count=len(others))
+
+
+@dataclass
+class _Script:
+    """What the text assigned so far."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    arrays: dict[str, list[str]] = field(default_factory=dict)
+
+    def assign(self, words: list[str]) -> bool:
+        """Whether the words are nothing but assignments; they are kept then."""
+        if words and (array := _ARRAY.fullmatch(words[0])) is not None:
+            self.arrays.setdefault(array[1], []).extend(word for word in words[1:] if word != ")")
+            return True
+        matches = [_ASSIGNMENT.fullmatch(word) for word in words if word != "export"]
+        if not all(matches) or any(map(_holds_script, words)):
+            return False
+        self.variables |= {match[1]: match[2] for match in matches if match is not None}
+        return True
+
+    def expand(self, words: list[str]) -> Iterator[str]:
+        """The words with what is known in place of variables and arrays."""
+        for word in words:
+            used = _ARRAY_USED.fullmatch(word)
+            if used is not None and used[1] in self.arrays:
+                yield from self.arrays[used[1]]
+            else:
+                yield _VARIABLE.sub(self._value, word)
+
+    def _value(self, match: re.Match[str]) -> str:
+        known = self.variables.get(match[1] or match[3], match[2])
+        return match[0] if known is None else known
 
 
 def _commands_in(words: list[str]) -> Iterator[PastedCommand]:
@@ -87,20 +120,14 @@ def _split(line: str) -> list[str]:
         raise ConfigError(f"the text cannot be read as a shell reads it: {error}, in {line[:80]!r}") from None
 
 
-def _fill(word: str, variables: dict[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        known = variables.get(match[1] or match[3], match[2])
-        return match[0] if known is None else known
-
-    return _VARIABLE.sub(value, word)
-
-
 def _logical_lines(text: str) -> Iterator[str]:
     """One command a line: continued lines joined, comments and what follows a command removed."""
     lines: list[str] = []
     is_continued = False
-    text = _NESTED.sub(lambda match: re.sub(r"\s+", "", match[0]), text.replace("\r\n", "\n"))
-    for line, ends_in_backslash in _split_lines(text):
+    text = text.replace("\r\n", "\n")
+    while _NESTED.search(text):
+        text = _NESTED.sub("$…", text)  # what another command would print
+    for line, ends_in_backslash in _Scanner(text).lines():
         if not line.strip():
             is_continued = False
             continue
@@ -112,42 +139,73 @@ def _logical_lines(text: str) -> Iterator[str]:
     yield from lines
 
 
-def _split_lines(text: str) -> Iterator[tuple[str, bool]]:
-    """Each line of the text without its comment, and whether it ends in a backslash; a quoted text is one line."""
-    line, quote, place = "", "", 0
-    while place < len(text):
-        letter = text[place]
-        if quote:
-            step, line, quote = _in_quotes(text, place, line, quote)
-            place += step
-        elif letter == "\n":
-            yield line, False
-            line, place = "", place + 1
-        elif continued := re.match(r"\\[ \t]*(#[^\n]*)?(\n|$)", text[place:]):
-            yield line, True
-            line, place = "", place + continued.end()
-        elif letter == "\\":
-            line, place = line + text[place : place + 2], place + 2
-        elif (letter == "#" and (not line or line[-1].isspace())) or _ends_command(text, place, line):
-            end = text.find("\n", place)
-            place = len(text) if end < 0 else end
-        elif placeholder := _PLACEHOLDER.match(text, place):
-            line, place = line + shlex.quote(placeholder[0]), placeholder.end()
+class _Scanner:
+    """Reads shell text letter by letter, knowing what is quoted and what stands in an array."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._place = 0
+        self._line = ""
+        self._quote = ""
+        self._is_in_array = False
+
+    def lines(self) -> Iterator[tuple[str, bool]]:
+        """Each line without its comment, and whether a backslash continues it; a quoted text or an array is one."""
+        while self._place < len(self._text):
+            if self._quote:
+                self._read_quoted()
+            elif self._text[self._place] == "\n" and not self._is_in_array:
+                yield self._cut_line(1), False
+            elif continued := _CONTINUED.match(self._text, self._place):
+                yield self._cut_line(len(continued[0])), True
+            elif self._is_at_comment() or self._is_at_end_of_command():
+                end = self._text.find("\n", self._place)
+                self._place = len(self._text) if end < 0 else end
+            elif placeholder := _PLACEHOLDER.match(self._text, self._place):
+                self._copy(shlex.quote(placeholder[0]), len(placeholder[0]))
+            else:
+                self._read_letter()
+        yield self._line, False
+
+    def _read_letter(self) -> None:
+        letter = self._text[self._place]
+        if letter == "\\":
+            self._copy(self._text[self._place : self._place + 2], 2)
+        elif letter == "(" and _ARRAY_BEGINS.search(self._line):
+            self._is_in_array = True
+            self._copy("( ", 1)
+        elif letter == ")" and self._is_in_array:
+            self._is_in_array = False
+            self._copy(" )", 1)
         else:
-            quote = letter if letter in "'\"" else ""
-            line, place = line + letter, place + 1
-    yield line, False
+            self._quote = letter if letter in "'\"" else ""
+            self._copy(" " if letter == "\n" else letter, 1)
 
+    def _read_quoted(self) -> None:
+        letter = self._text[self._place]
+        if letter == "\\" and self._quote == '"':
+            escaped = self._text[self._place : self._place + 2]
+            self._copy(" " if escaped == "\\\n" else escaped, 2)
+        else:
+            self._quote = "" if letter == self._quote else self._quote
+            self._copy(letter, 1)
 
-def _in_quotes(text: str, place: int, line: str, quote: str) -> tuple[int, str, str]:
-    letter = text[place]
-    if letter == "\\" and quote == '"':
-        is_continued = text[place : place + 2] == "\\\n"
-        return 2, line + (" " if is_continued else text[place : place + 2]), quote
-    return 1, line + letter, "" if letter == quote else quote
+    def _copy(self, text: str, step: int) -> None:
+        self._line += text
+        self._place += step
 
+    def _cut_line(self, step: int) -> str:
+        line, self._line = self._line, ""
+        self._place += step
+        return line
 
-def _ends_command(text: str, place: int, line: str) -> bool:
-    match = _COMMAND_ENDS.match(text, place)
-    is_digit_of_a_word = text[place].isdigit() and bool(line) and not line[-1].isspace()
-    return match is not None and not is_digit_of_a_word
+    def _is_at_comment(self) -> bool:
+        return self._text[self._place] == "#" and self._is_at_word()
+
+    def _is_at_end_of_command(self) -> bool:
+        if self._is_in_array or _COMMAND_ENDS.match(self._text, self._place) is None:
+            return False
+        return self._is_at_word() or not self._text[self._place].isdigit()
+
+    def _is_at_word(self) -> bool:
+        return not self._line or self._line[-1].isspace()

@@ -1,0 +1,30 @@
+ray job submit --address="http://127.0.0.1:8265" \
+    --runtime-env-json='{"working_dir": "/openrlhf"}' \
+    -- python3 -m openrlhf.cli.train_ppo_ray \
+    --ref_num_nodes 1 \
+    --ref_num_gpus_per_node 2 \
+    --actor_num_nodes 1 \
+    --actor_num_gpus_per_node 2 \
+    --vllm_num_engines 2 \
+    --vllm_tensor_parallel_size 2 \
+    --colocate_actor_ref \
+    --pretrain meta-llama/Meta-Llama-3-8B \
+    --remote_rm_url /path/to/reward_func.py \
+    --label_key answer \
+    --prompt_data your_prompt_dataset \
+    --save_path /openrlhf/examples/checkpoint/llama3-8b-rlhf \
+    --micro_train_batch_size 8 \
+    --train_batch_size 128 \
+    --micro_rollout_batch_size 16 \
+    --rollout_batch_size 1024 \
+    --max_samples 100000 \
+    --max_epochs 1 \
+    --prompt_max_len 1024 \
+    --generate_max_len 1024 \
+    --zero_stage 3 \
+    --bf16 \
+    --actor_learning_rate 5e-7 \
+    --init_kl_coef 0.01 \
+    --packing_samples \
+    --gradient_checkpointing \
+    --use_wandb {wandb_token}
