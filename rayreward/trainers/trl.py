@@ -51,6 +51,7 @@ class _Adapter:
         self,
         reward: RewardFunction | RunClient,
         *,
+        name: str | None = None,
         on_failure: OnFailure = "none",
         clip_range: tuple[float, float] | None = None,
     ) -> None:
@@ -58,7 +59,8 @@ class _Adapter:
             raise ConfigError(f"on_failure={on_failure!r}: known are {', '.join(map(repr, get_args(OnFailure)))}")
         self._reward, self._on_failure, self._clip_range = reward, on_failure, clip_range
         self._kinds: set[str] = set()
-        self.__name__ = reward.name or ("reward" if not isinstance(reward, RewardFunction) else type(reward).__name__)
+        own_name = reward.name or (type(reward).__name__ if isinstance(reward, RewardFunction) else "reward")
+        self.__name__ = name or own_name
 
     def _answer(
         self, samples: Sequence[Sample], outputs: Sequence[RewardOutput], columns: Mapping[str, Any]
@@ -123,6 +125,7 @@ class TrlReward(_Adapter):
 
     Args:
         reward: a reward, or a served one in the name of a run.
+        name: what TRL logs it under; the reward's own where left out.
         on_failure: what TRL is told of a failed sample; see this module.
         clip_range: the lowest and the highest number that TRL is told.
 

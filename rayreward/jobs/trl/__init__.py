@@ -1,0 +1,1 @@
+"""Trainings by TRL's GRPOTrainer: one node, no vLLM needed, scored by the router."""
