@@ -33,8 +33,11 @@ def rewards_of(app: str) -> list[dict[str, Any]]:
     ]
 
 
-POLICIES = {"rewards": {"on_failure": "neutral"}, "dropping": {"on_failure": "drop"}}
-"""Serve applications and their failure policies."""
+POLICIES = {
+    "rewards": {"on_failure": "neutral", "sibling_wait_s": 60.0},
+    "dropping": {"on_failure": "drop"},
+}
+"""Serve applications and their failure policies. The long wait makes every stand-in the mean of all siblings."""
 
 
 @dataclass
