@@ -21,7 +21,15 @@ from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.preflight.agent import check_agent_package
 from rayreward.jobs.preflight.cluster import Node, rollout_nodes
 from rayreward.jobs.preflight.findings import Finding
-from rayreward.jobs.preflight.probes import PREFLIGHT_RUN, PROBE_TIMEOUT_S, Probe, Verdict, build_probes, judge
+from rayreward.jobs.preflight.probes import (
+    PREFLIGHT_RUN,
+    PROBE_TIMEOUT_S,
+    Probe,
+    Verdict,
+    ask_warm,
+    build_probes,
+    judge,
+)
 from rayreward.jobs.preflight.reward import check_url
 from rayreward.jobs.preflight.specs import TrainingSpec
 from rayreward.jobs.preflight.submitter_side import check_files, is_scored_by_itself
@@ -134,14 +142,19 @@ def check_handle(spec: TrainingSpec, probes: Sequence[Probe]) -> Iterator[Findin
     from rayreward.client.handle import HandleClient
 
     who = f"reward {spec.reward.name or '(the main one)'} of application {spec.reward.app!r}"
-    started_s = time.monotonic()
+    samples = [probe.as_sample for probe in probes]
+
+    def ask() -> list[Verdict]:
+        started_s = time.monotonic()
+        outputs = client.score(samples, reward=spec.reward.name, run=PREFLIGHT_RUN)
+        elapsed_s = time.monotonic() - started_s
+        return [Verdict(one.score, str(one.failure) if one.failure else None, elapsed_s) for one in outputs]
+
     try:
         with HandleClient(spec.reward.app, timeout_s=PROBE_TIMEOUT_S) as client:
-            outputs = client.score([probe.as_sample for probe in probes], reward=spec.reward.name, run=PREFLIGHT_RUN)
+            verdicts = ask_warm(ask)
     except Exception as error:  # noqa: BLE001 - the boundary: Ray wraps whatever the router raised in types of its own
         reason = next((line for line in str(error).strip().splitlines()[::-1] if line), "")[:200]
         yield Finding("reward", f"{who} cannot be asked: {reason}", "start it: serve run deployments/")
         return
-    elapsed_s = time.monotonic() - started_s
-    verdicts = [Verdict(output.score, str(output.failure) if output.failure else None, elapsed_s) for output in outputs]
-    yield from judge(who, verdicts, spec.reward.clip_range)
+    yield from judge(who, probes, verdicts, spec.reward.clip_range)

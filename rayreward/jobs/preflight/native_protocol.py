@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from rayreward.jobs.preflight.findings import Finding
-from rayreward.jobs.preflight.probes import PREFLIGHT_RUN, PROBE_TIMEOUT_S, Probe, Verdict, judge
+from rayreward.jobs.preflight.probes import PREFLIGHT_RUN, PROBE_TIMEOUT_S, Probe, Verdict, ask_warm, judge
 
 
 def check_native_answers(
@@ -25,16 +25,27 @@ def check_native_answers(
     Raises:
         httpx.HTTPError: they were not answered at all.
     """
-    started_s = time.monotonic()
-    answer = _ask(url, probes, http)
-    elapsed_s = time.monotonic() - started_s
+
+    def ask() -> list[Verdict]:
+        started_s = time.monotonic()
+        answer = _ask(url, probes, http)
+        elapsed_s = time.monotonic() - started_s
+        try:
+            return [_verdict(output, elapsed_s) for output in answer.json()["outputs"]]
+        except (ValueError, LookupError, TypeError):
+            raise _UnusableError(f"status {answer.status_code}: {answer.text[:200]}") from None
+
     try:
-        verdicts = [_verdict(output, elapsed_s) for output in answer.json()["outputs"]]
-    except (ValueError, LookupError, TypeError):
-        found = f"{url} answered real prompts with status {answer.status_code}: {answer.text[:200]}"
-        yield Finding("reward", found, "correct reward.url or reward.name: rayreward score tries it by itself")
+        verdicts = ask_warm(ask)
+    except _UnusableError as error:
+        remedy = "correct reward.url or reward.name: rayreward score tries it by itself"
+        yield Finding("reward", f"{url} answered real prompts with {error}", remedy)
         return
-    yield from judge(url, verdicts, clip_range)
+    yield from judge(url, probes, verdicts, clip_range)
+
+
+class _UnusableError(Exception):
+    """An answer without outputs."""
 
 
 def explain_failure(url: str, probe: Probe, http: httpx.Client) -> str:

@@ -16,7 +16,7 @@ import httpx
 
 from rayreward.jobs.preflight.findings import Finding
 from rayreward.jobs.preflight.native_protocol import explain_failure
-from rayreward.jobs.preflight.probes import PREFLIGHT_RUN, Probe, Verdict, judge
+from rayreward.jobs.preflight.probes import PREFLIGHT_RUN, Probe, Verdict, ask_warm, judge
 from rayreward.jobs.render import add_run_id
 
 _CRASH = "OpenRLHF needs 200 and {'rewards': [number]}, and dies of the first lost reward"
@@ -30,15 +30,27 @@ def check_openrlhf_answers(
     Raises:
         httpx.HTTPError: a probe was not answered at all.
     """
-    answers = _ask_all(url, probes, http)
-    unusable = next((mistake for answer in answers if (mistake := mistake_in_answer(answer)) is not None), None)
-    if unusable is not None:
-        yield Finding("reward", f"{url} answered a real prompt with {unusable}", _CRASH)
+    bodies: list[Mapping[str, Any]] = []
+
+    def ask() -> list[Verdict]:
+        answers = _ask_all(url, probes, http)
+        for mistake in filter(None, map(mistake_in_answer, answers)):
+            raise _UnusableError(mistake)
+        bodies[:] = [answer.json() for answer in answers]
+        pairs = zip(probes, answers, bodies, strict=True)
+        return [_verdict(url, probe, body, answer, http) for probe, answer, body in pairs]
+
+    try:
+        verdicts = ask_warm(ask)
+    except _UnusableError as error:
+        yield Finding("reward", f"{url} answered a real prompt with {error}", _CRASH)
         return
-    bodies = [answer.json() for answer in answers]
     yield from _check_likeness(url, bodies)
-    pairs = zip(probes, answers, bodies, strict=True)
-    yield from judge(url, [_verdict(url, probe, body, answer, http) for probe, answer, body in pairs], clip_range)
+    yield from judge(url, probes, verdicts, clip_range)
+
+
+class _UnusableError(Exception):
+    """An answer that OpenRLHF cannot use."""
 
 
 def _ask_all(url: str, probes: Sequence[Probe], http: httpx.Client) -> list[httpx.Response]:

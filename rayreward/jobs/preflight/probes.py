@@ -10,8 +10,8 @@ everything. The last probe repeats the first prompt with an answer that is wrong
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rayreward.jobs.preflight.findings import Finding
@@ -37,11 +37,12 @@ WRONG_ANSWER = "I do not know."
 
 @dataclass(frozen=True)
 class Probe:
-    """One sample to be scored."""
+    """One sample to be scored; an invented one stands for prompts that nobody can read here."""
 
     prompt: str
     response: str
     label: Any
+    is_invented: bool = False
 
     @property
     def as_request(self) -> dict[str, list[Any]]:
@@ -55,6 +56,9 @@ class Probe:
         return {"prompt": self.prompt, "response": self.response, "label": self.label}
 
 
+INVENTED = (Probe("What is 1 + 1?", "2", None, is_invented=True),)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of a probe: a score, or why there is none."""
@@ -66,9 +70,9 @@ class Verdict:
 
 def build_probes(spec: TrainingSpec) -> list[Probe]:
     """Probes from the training's own prompts; from invented ones where those are on a hub or broken."""
-    rows = sample_rows(spec, PROBED_PROMPTS) or [{spec.data.input_key: "What is 1 + 1?"}]
-    probes = [_probe(row, spec.data.input_key, spec.data.label_key) for row in rows]
-    return [*probes, Probe(probes[0].prompt, WRONG_ANSWER, probes[0].label)]
+    rows = sample_rows(spec, PROBED_PROMPTS)
+    probes = [_probe(row, spec.data.input_key, spec.data.label_key) for row in rows] or list(INVENTED)
+    return [*probes, replace(probes[0], response=WRONG_ANSWER)]
 
 
 def _probe(row: Any, input_key: str, label_key: str | None) -> Probe:
@@ -80,35 +84,49 @@ def _probe(row: Any, input_key: str, label_key: str | None) -> Probe:
     return Probe(text, label if isinstance(label, str) else json.dumps(label, default=str), label)
 
 
-def judge(who: str, verdicts: Sequence[Verdict], clip_range: tuple[float, float] | None) -> Iterator[Finding]:
+def ask_warm(ask: Callable[[], list[Verdict]]) -> list[Verdict]:
+    """The verdicts; asked for once more where they were slow: the first answer may have had to wake a replica."""
+    verdicts = ask()
+    return verdicts if _slowest_s(verdicts) <= SLOW_S else ask()
+
+
+def _slowest_s(verdicts: Sequence[Verdict]) -> float:
+    return max(verdict.elapsed_s for verdict in verdicts)
+
+
+def judge(
+    who: str, probes: Sequence[Probe], verdicts: Sequence[Verdict], clip_range: tuple[float, float]
+) -> Iterator[Finding]:
     """What is wrong with a reward, by its answers to all probes.
 
     Args:
         who: names the reward in the findings.
-        verdicts: in the order of the probes.
+        probes: what it was asked; a reward may well fail on invented ones, which have no label.
+        verdicts: what it answered, in their order.
         clip_range: what the trainer cuts scores to.
     """
+    is_invented = probes[0].is_invented
+    what = f"{len(verdicts)} {'invented' if is_invented else 'real'} prompts"
     problems = list(dict.fromkeys(verdict.problem for verdict in verdicts if verdict.problem is not None))
     scores = [verdict.score for verdict in verdicts if verdict.score is not None]
     told = "; ".join(problems[:3])
     if not scores:
         remedy = "see the reward's log, and try it by itself: rayreward score"
-        yield Finding("reward", f"{who} scored none of {len(verdicts)} real prompts: {told}", remedy)
+        yield Finding("reward", f"{who} scored none of {what}: {told}", remedy, is_warning=is_invented)
         return
     if problems:
-        found = f"{who} failed on {len(verdicts) - len(scores)} of {len(verdicts)} real prompts: {told}"
+        found = f"{who} failed on {len(verdicts) - len(scores)} of {what}: {told}"
         yield Finding("reward", found, "see whether it should: rayreward score", is_warning=True)
     yield from _judge_scores(who, scores, clip_range)
-    slowest_s = max(verdict.elapsed_s for verdict in verdicts)
-    if slowest_s > SLOW_S:
-        found = f"{who} took {slowest_s:.1f} s for a lone sample"
+    if (slowest_s := _slowest_s(verdicts)) > SLOW_S:
+        found = f"{who} took {slowest_s:.1f} s for a handful of samples"
         yield Finding("reward", found, "give it more replicas, or a faster model", is_warning=True)
 
 
-def _judge_scores(who: str, scores: Sequence[float], clip_range: tuple[float, float] | None) -> Iterator[Finding]:
+def _judge_scores(who: str, scores: Sequence[float], clip_range: tuple[float, float]) -> Iterator[Finding]:
     largest = max(scores, key=abs)
     if abs(largest) > MOST_SCORE:
-        found = f"{who} scored a real prompt with {largest:g}"
+        found = f"{who} scored a sample with {largest:g}"
         yield Finding("reward", found, f"scale it: more than {MOST_SCORE:g} is no reward to learn from")
         return
     if len(scores) > 1 and len(set(scores)) == 1:
@@ -116,6 +134,6 @@ def _judge_scores(who: str, scores: Sequence[float], clip_range: tuple[float, fl
         yield Finding(
             "reward", found, "without a difference nothing is learnt: check labels and reward", is_warning=True
         )
-    if clip_range is not None and not clip_range[0] <= largest <= clip_range[1]:
+    if not clip_range[0] <= largest <= clip_range[1]:
         found = f"{who} scored {largest:g}, and the trainer cuts scores to {clip_range[0]:g}..{clip_range[1]:g}"
         yield Finding("reward", found, "scale the reward, or set reward.clip_range", is_warning=True)

@@ -287,7 +287,7 @@ MISTAKES: dict[str, tuple[Break, str]] = {
         r"no JSON object that holds 'rewards'.*; OpenRLHF",
     ),
     "a reward that is no number": (answers({"rewards": [None]}), r"not one finite number; OpenRLHF needs 200"),
-    "a reward out of all bounds": (answers({"rewards": [1e9]}), r"scored a real prompt with 1e\+09; scale it"),
+    "a reward out of all bounds": (answers({"rewards": [1e9]}), r"scored a sample with 1e\+09; scale it"),
     "a reward that fails on every prompt": (
         lambda world: setattr(world, "answer", failing),
         r"scored none of 5 real prompts: error: KeyError: 'answer'; see the reward's log",
