@@ -3,7 +3,7 @@
 What arrives: shell text with a ``train_ppo_ray`` command, flat or dotted (`pasted`, `options`). What leaves: a
 `ConvertedCommand`: the data of an `OpenRLHFSpec`, and notes on everything that could not be carried over or was
 changed. What it promises: an option that the command leaves out is written down where OpenRLHF's default is not the
-spec's; no secret is kept; nothing that was asked for is dropped without a note.
+spec's; no secret is kept; nothing that had an effect is dropped without a note.
 """
 
 from __future__ import annotations

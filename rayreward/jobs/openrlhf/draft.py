@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import pydantic
@@ -62,8 +62,12 @@ class Draft:
 
 def spec_default(key: str) -> Any:
     """What a spec has under a dotted key that its author leaves out."""
-    spec = OpenRLHFSpec.parse({"name": "a", "model": {"path": "a"}, "data": {"prompts": "a"}}, source="defaults")
-    return reduce(getattr, key.split("."), spec)
+    return reduce(getattr, key.split("."), _smallest_spec())
+
+
+@cache
+def _smallest_spec() -> OpenRLHFSpec:
+    return OpenRLHFSpec.parse({"name": "a", "model": {"path": "a"}, "data": {"prompts": "a"}}, source="defaults")
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:

@@ -112,7 +112,7 @@ def test_a_wheel_s_parser_is_found_where_the_wheel_keeps_it(tmp_path: Path) -> N
 
     found = wheel_parser(path)
 
-    assert (found.version, found.flags) == ("0.9.10", {"--a"})
+    assert (found.version, found.flags) == ("0.9.10", frozenset({"--a"}))
 
 
 @pytest.mark.parametrize("content", ["empty", "broken"])
