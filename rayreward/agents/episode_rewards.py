@@ -14,6 +14,7 @@ from rayreward.agents.binding import Binding
 from rayreward.agents.episode import ENVIRONMENT, Episode
 from rayreward.agents.groups import Group
 from rayreward.agents.scorer import Scorer
+from rayreward.agents.siblings import Siblings
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import Failure, FailureKind, RewardOutput
 
@@ -39,7 +40,7 @@ def build_rewards(binding: Binding, scorer: Scorer) -> EpisodeRewards:
     if binding.rewards == "step":
         return StepRewards(scorer)
     if binding.rewards == "environment":
-        return EnvironmentRewards(scorer)
+        return EnvironmentRewards(scorer, Siblings(binding.group_wait_s))
     return EndRewards(scorer, Barrier(scorer, binding.group_wait_s) if binding.group else None)
 
 
@@ -100,23 +101,37 @@ class EnvironmentRewards:
     Dynamic filtering sees the same, or ``filter_score`` of the last turn's metadata where that is a number.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
+    def __init__(self, scorer: Scorer, siblings: Siblings) -> None:
+        self._scorer, self._siblings = scorer, siblings
 
     async def on_turn(self, episode: Episode, context: str) -> None:
         """The environment has said its number with the turn."""
 
     async def answer(self, episode: Episode, query: str, group: Group) -> TrainerAnswer:
-        """The environment's sum; the policy's number where there is none."""
+        """The environment's sum; where there is none, what the route's policy makes of a failure."""
         given = [turn.reward for turn in episode.turns if turn.reward is not None]
         failure = episode.failure or _missing(given)
-        if failure is not None:
-            return await self._scorer.settle(episode.sample(query), failure)
-        total = math.fsum(given)
-        return TrainerAnswer.scored(RewardOutput(total, metadata=episode.turns[-1].metadata), total)
+        if failure is None:
+            total = math.fsum(given)
+            self._siblings.note(group, total)
+            return TrainerAnswer.scored(RewardOutput(total, metadata=episode.turns[-1].metadata), total)
+        mean = await self._siblings.mean_without(group)
+        return _with_mean(await self._scorer.settle(episode.sample(query), failure), mean)
 
     def miss(self, group: Group) -> None:
-        """Nobody waits."""
+        """One of the group has no reward."""
+        self._siblings.note(group, None)
+
+
+def _with_mean(answer: TrainerAnswer, mean: float | None) -> TrainerAnswer:
+    """The policy's answer with the neutral number that only this process knows.
+
+    The router has seen no score of this training, so what it takes for neutral is always 0. Any other number is the
+    fallback that its operator has chosen, and stands.
+    """
+    if mean is None or answer.reward != 0.0:
+        return answer
+    return TrainerAnswer.filled(mean, drop=math.isnan(answer.filter_score))
 
 
 def _missing(given: list[float]) -> Failure | None:

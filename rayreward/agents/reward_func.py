@@ -8,6 +8,7 @@ are threads, which is why the executors of this package carry more. A sample tha
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +18,15 @@ from rayreward.agents.binding import Binding
 from rayreward.agents.scorer import Scorer, build_scorer
 from rayreward.client.sync import run_sync
 from rayreward.errors import InvalidInputError
+from rayreward.router.coalescer import Gather
 from rayreward.trainers.openrlhf import TrainerAnswer, sample_of
 from rayreward.types import Failure, FailureKind, Sample
+
+_THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""Of the pool that OpenRLHF calls from: asyncio's own, whose size nobody sets."""
+
+_QUIET_S = 0.005
+"""How long a call that could travel alone waits for another thread's: as long as Python lets one thread run."""
 
 
 class RewardFunc:
@@ -30,7 +38,9 @@ class RewardFunc:
     """
 
     def __init__(self, binding: Binding | None = None, scorer: Scorer | None = None) -> None:
-        self._scorer = scorer or build_scorer(binding or Binding.from_env())
+        self._scorer = scorer or build_scorer(
+            binding or Binding.from_env(), gather=Gather(caller_count=_THREADS, quiet_s=_QUIET_S)
+        )
 
     def __call__(self, queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any]) -> dict[str, Any]:
         """One reward a query, in order."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rayreward.agents.binding import Binding
+from rayreward.router.coalescer import Gather
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import Failure, Sample
 
@@ -26,12 +27,17 @@ class Scorer(Protocol):
         ...
 
 
-def build_scorer(binding: Binding) -> Scorer:
-    """The router that a job was bound to."""
+def build_scorer(binding: Binding, *, gather: Gather | None = None) -> Scorer:
+    """The router that a job was bound to; `gather` is for callers on threads."""
     from rayreward.client.trainer import TrainerClient
 
     return TrainerClient(
-        binding.app, reward=binding.reward, run=binding.run, wait_s=binding.wait_s, timeout_s=binding.timeout_s
+        binding.app,
+        reward=binding.reward,
+        run=binding.run,
+        wait_s=binding.wait_s,
+        timeout_s=binding.timeout_s,
+        gather=gather,
     )
 
 

@@ -88,9 +88,10 @@ def in_turns(*texts: str) -> Engine:
 
 @dataclass
 class FakeScorer:
-    """A scorer by a function of the sample; failures get the number 0.25."""
+    """A scorer by a function of the sample; failures get one number."""
 
     score: Callable[[Sample], float | TrainerAnswer] = lambda sample: float(len(sample.response))
+    fills: float = 0.25
     calls: list[list[Sample]] = field(default_factory=list)
     failed: list[tuple[Sample, Failure]] = field(default_factory=list)
 
@@ -102,7 +103,7 @@ class FakeScorer:
 
     async def settle(self, sample: Sample, failure: Failure) -> TrainerAnswer:
         self.failed.append((sample, failure))
-        return TrainerAnswer.filled(0.25, drop=True)
+        return TrainerAnswer.filled(self.fills, drop=True)
 
 
 async def generate_responses(

@@ -245,6 +245,18 @@ class TestRewards:
         assert (response["reward"], response["scores"], response["extra_logs"]["reward_valid"]) == (1.0, 1.0, 1.0)
         assert (scorer.calls, scorer.failed) == ([], [])
 
+    async def test_environment_fills_a_failure_with_the_mean_of_its_prompt_s_other_episodes(self) -> None:
+        # The router has seen no score of such a training: what it takes for neutral is 0.
+        scorer = FakeScorer(fills=0.0)
+        said = iter(["wrong", "3", "4"])
+        runner = executor("Graded", scorer, rewards="environment", max_turns=1)
+        responses = await generate_responses(runner, Engine(lambda _: next(said)), "p", "", count=3)
+        assert [response["reward"] for response in responses] == [3.5, 3.0, 4.0]
+        assert [response["extra_logs"]["reward_valid"] for response in responses] == [0.0, 1.0, 1.0]
+        assert math.isnan(responses[0]["scores"])
+        [lone] = await generate_responses(runner, in_turns("wrong"), "q", "")
+        assert lone["reward"] == 3.5  # of what was seen lately
+
     async def test_environment_without_a_reward_is_a_failure_and_no_zero(self) -> None:
         scorer = FakeScorer()
         [response] = await generate_responses(

@@ -111,3 +111,10 @@ class Picky(Environment):
         if action == "wrong":
             raise ValueError(action)
         return Turn(done=True)
+
+
+class Graded(Environment):
+    """Rewards a number with itself, and fails at anything else."""
+
+    def step(self, action: str) -> Turn:
+        return Turn(reward=float(action))
