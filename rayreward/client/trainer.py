@@ -35,7 +35,15 @@ _WAIT_PAUSE_S = 2.0
 
 Call = Callable[..., Awaitable[Any]]
 
-Unsettled = tuple[Sample, RewardOutput, asyncio.Future[TrainerAnswer]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unsettled:
+    """A sample that waits for the policy's number."""
+
+    sample: Sample
+    output: RewardOutput
+    is_unseen: bool
+    answer: asyncio.Future[TrainerAnswer]
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +96,7 @@ class TrainerClient:
 
     async def settle(self, sample: Sample, failure: Failure) -> TrainerAnswer:
         """The answer for a sample that failed before it could be scored; it is counted and logged like any other."""
-        return await self._settled(sample, RewardOutput(failure=failure))
+        return await self._settled(sample, RewardOutput(failure=failure), is_unseen=True)
 
     async def _answer_of(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
         if output.score is not None:
@@ -107,13 +115,13 @@ class TrainerClient:
                 outputs[position] = output
         return outputs
 
-    async def _settled(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
+    async def _settled(self, sample: Sample, output: RewardOutput, *, is_unseen: bool = False) -> TrainerAnswer:
         desk, loop = self._desk(), asyncio.get_running_loop()
-        future: asyncio.Future[TrainerAnswer] = loop.create_future()
         if not desk.unsettled:  # whoever fails in the same turn of the loop travels along
             loop.call_soon(self._start_settling, desk, loop)
-        desk.unsettled.append((sample, output, future))
-        return await future
+        entry = Unsettled(sample, output, is_unseen, loop.create_future())
+        desk.unsettled.append(entry)
+        return await entry.answer
 
     def _start_settling(self, desk: _Desk, loop: asyncio.AbstractEventLoop) -> None:
         waiting, desk.unsettled = desk.unsettled, []
@@ -122,17 +130,18 @@ class TrainerClient:
         task.add_done_callback(desk.settling.discard)
 
     async def _settle_all(self, waiting: Sequence[Unsettled]) -> None:
-        samples, outputs = [sample for sample, _, _ in waiting], [output for _, output, _ in waiting]
+        samples, outputs = [entry.sample for entry in waiting], [entry.output for entry in waiting]
+        unseen = [position for position, entry in enumerate(waiting) if entry.is_unseen]
         try:
-            answers = await self._ask_until_answered("settle", samples, outputs)
+            answers = await self._ask_until_answered("settle", samples, outputs, unseen)
         except Exception as error:  # noqa: BLE001 - the boundary: whatever it is belongs to those who wait
-            for _, _, future in waiting:
-                if not future.done():
-                    future.set_exception(error)
+            for entry in waiting:
+                if not entry.answer.done():
+                    entry.answer.set_exception(error)
             return
-        for (_, _, future), answer in zip(waiting, answers, strict=True):
-            if not future.done():
-                future.set_result(answer)
+        for entry, answer in zip(waiting, answers, strict=True):
+            if not entry.answer.done():
+                entry.answer.set_result(answer)
 
     async def _ask_until_answered(self, method: str, *args: Any) -> Any:
         give_up_s = self._now() + self._wait_s

@@ -29,7 +29,7 @@ from rayreward.demo.scoring import Agreement, measure_agreement, read_solutions
 from rayreward.demo.summary import Summary, edge_mean, is_match, means_of_components, means_of_steps, read_run
 from rayreward.errors import ConfigError, MissingExtraError
 from rayreward.jobs.launch import make_plan, submit
-from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step, planned_steps
+from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.preflight import preflight
 from rayreward.jobs.spec import load_spec
@@ -129,7 +129,10 @@ def _prepare(out: Path, seed: int | None) -> OpenRLHFSpec:
         f"data.prompts={full / 'prompts.jsonl'}",
         f"checkpoint.output_dir={full / 'trained'}",
     ]
-    return load_spec(_JOB, [*overrides, *([f"train.seed={seed}"] if seed is not None else [])])
+    spec = load_spec(_JOB, [*overrides, *([f"train.seed={seed}"] if seed is not None else [])])
+    if not isinstance(spec, OpenRLHFSpec):
+        raise ConfigError(f"{_JOB}: the demo trains by OpenRLHF, found kind {spec.kind!r}; restore the file")
+    return spec
 
 
 def _serve(out: Path) -> None:
@@ -163,7 +166,7 @@ async def _follow(
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     steps: list[StepMetrics] = []
     with log.open("w", encoding="utf-8") as file, Progress(*columns, console=console) as progress:
-        task = progress.add_task("starting vLLM and DeepSpeed", total=planned_steps(spec))
+        task = progress.add_task("starting vLLM and DeepSpeed", total=spec.planned_steps())
         async for line in jobs.follow(job_id):
             file.write(line + "\n")
             step = parse_step(line)

@@ -29,6 +29,8 @@ from rayreward.jobs.report import MARK
 from rayreward.jobs.run import ReadStats, require_cluster, run_training
 from rayreward.jobs.spec import JobSpec, parse_spec
 from rayreward.jobs.submit import RayJobs
+from rayreward.jobs.trl.render import render_trl
+from rayreward.jobs.trl.spec import TrlSpec
 from rayreward.router.runs import RunStats
 
 STAGED_FILE = "job.json"
@@ -65,8 +67,9 @@ def make_plan(spec: JobSpec, *, service_url: str | None, run_id: str | None = No
         ConfigError: what platform, version or command line cannot do.
     """
     run_id = run_id or new_run_id(spec.name)
-    job = render_openrlhf(spec, run_id=run_id, service_url=service_url, parser=installed_parser())
-    return Plan(spec, job)
+    if isinstance(spec, TrlSpec):
+        return Plan(spec, render_trl(spec, run_id=run_id, service_url=service_url))
+    return Plan(spec, render_openrlhf(spec, run_id=run_id, service_url=service_url, parser=installed_parser()))
 
 
 def new_run_id(name: str) -> str:

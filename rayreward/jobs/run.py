@@ -25,7 +25,7 @@ from typing import Any
 from rayreward import __version__
 from rayreward.errors import ConfigError, RayRewardError
 from rayreward.jobs.lines import split_lines
-from rayreward.jobs.openrlhf.progress import parse_step, planned_steps
+from rayreward.jobs.openrlhf.progress import parse_step
 from rayreward.jobs.render import RenderedJob
 from rayreward.jobs.report import MARK, RunReport
 from rayreward.jobs.spec import JobSpec
@@ -92,7 +92,7 @@ class Training:
         self._out = out or sys.stdout.buffer
         self._look_pause_s, self._starter = look_pause_s, starter
         self._reason: str | None = None
-        self.report = RunReport(job.run_id, planned_steps(spec))
+        self.report = RunReport(job.run_id, spec.planned_steps())
 
     async def run(self) -> Outcome:
         """Start it and stay with it to its end."""

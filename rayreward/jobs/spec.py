@@ -13,11 +13,12 @@ from typing import Any
 from rayreward.errors import ConfigError, did_you_mean
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.overrides import apply_overrides
+from rayreward.jobs.trl.spec import TrlSpec
 from rayreward.strict import read_yaml
 
-JobSpec = OpenRLHFSpec
+JobSpec = OpenRLHFSpec | TrlSpec
 
-KINDS: dict[str, type[JobSpec]] = {"openrlhf": OpenRLHFSpec}
+KINDS: dict[str, type[OpenRLHFSpec] | type[TrlSpec]] = {"openrlhf": OpenRLHFSpec, "trl": TrlSpec}
 """The trainers that a spec may name."""
 
 
@@ -49,5 +50,4 @@ def parse_spec(data: Mapping[str, Any], *, source: str) -> JobSpec:
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of every spec, for editors: ``# yaml-language-server: $schema=…``."""
-    schemas = [model.model_json_schema() for model in KINDS.values()]
-    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    return {"anyOf": [model.model_json_schema() for model in KINDS.values()]}

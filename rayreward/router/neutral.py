@@ -32,7 +32,9 @@ _GROUP_LIFE_S = 600.0
 
 @dataclass(slots=True)
 class _Group:
+    size: int | None = None
     open_count: int = 0
+    ended_count: int = 0
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=_MAX_SIBLINGS))
     touched_s: float = 0.0
 
@@ -59,12 +61,13 @@ class NeutralMeans:
         self._groups: OrderedDict[tuple[str, bytes], _Group] = OrderedDict()
         self._runs: OrderedDict[str, _Run] = OrderedDict()
 
-    def begin(self, run: str, prompt: str, *, now_s: float) -> None:
-        """A sample of this prompt is under way."""
+    def begin(self, run: str, prompt: str, *, size: int | None = None, now_s: float) -> None:
+        """A sample of this prompt is under way, one of `size` where that is known."""
         key = _key(run, prompt)
         group = self._groups.get(key)
         if group is None or (not group.open_count and now_s - group.touched_s > _GROUP_LIFE_S):
             group = self._groups[key] = _Group()
+        group.size = size or group.size
         group.open_count += 1
         group.touched_s = now_s
         self._groups.move_to_end(key)
@@ -76,6 +79,7 @@ class NeutralMeans:
         group = self._groups.get(_key(run, prompt))
         if group is not None:
             group.open_count -= 1
+            group.ended_count += 1
             group.touched_s = now_s
             if score is not None:
                 group.scores.append(score)
@@ -86,9 +90,14 @@ class NeutralMeans:
                 self._runs.popitem(last=False)
 
     def is_settled(self, run: str, prompt: str) -> bool:
-        """Whether a sibling has a score and none is under way: waiting longer would change nothing that is known."""
+        """Whether all siblings have ended.
+
+        Where nobody said how many they are: one has a score, and none is under way.
+        """
         group = self._groups.get(_key(run, prompt))
-        return group is not None and bool(group.scores) and group.open_count <= 0
+        if group is None or group.open_count > 0:
+            return False
+        return bool(group.scores) if group.size is None else group.ended_count >= group.size
 
     def neutral(self, run: str, prompt: str) -> float:
         """The number for a failed sample, from what is known now."""

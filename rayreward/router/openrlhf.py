@@ -12,7 +12,7 @@ apart, so that a failed sample's wait holds up nobody else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.neutral import NeutralMeans
@@ -65,15 +65,38 @@ class OpenRLHFRoute:
         return outputs
 
     async def settle(
-        self, name: str | None, samples: Sequence[Sample], failed: Sequence[RewardOutput], *, run: str | None
+        self,
+        name: str | None,
+        samples: Sequence[Sample],
+        failed: Sequence[RewardOutput],
+        *,
+        run: str | None,
+        unseen: Collection[int] = (),
     ) -> list[TrainerAnswer]:
         """What the trainer is told of samples that have no score.
+
+        Args:
+            name: the reward.
+            samples: those without a score.
+            failed: why.
+            run: the training.
+            unseen: positions of those that failed before anybody asked to score them.
 
         Raises:
             UnknownRewardError: no such reward.
         """
         groups = [_group_of(sample) for sample in samples]
+        self._note_unseen(name, [samples[position] for position in unseen], run)
         return await self._settle_all(name, samples, groups, failed, run, within_s=self._policy.answer_within_s)
+
+    def _note_unseen(self, name: str | None, samples: Sequence[Sample], run: str | None) -> None:
+        """Count them among their siblings, who wait for them."""
+        name, _ = self._router.lane(name)
+        means, now_s = self._means.setdefault(name, NeutralMeans()), self._router.now()
+        for sample in samples:
+            means.begin(run or _NO_RUN, _group_of(sample), size=sample.group_size, now_s=now_s)
+            means.finish(run or _NO_RUN, _group_of(sample), None, now_s=now_s)
+        self._announce()
 
     async def _score(
         self, name: str | None, items: Sequence[Item], groups: Sequence[str], run: str | None
@@ -81,8 +104,9 @@ class OpenRLHFRoute:
         """Score what is a sample; what failed while it was read keeps its failure."""
         name, _ = self._router.lane(name)
         means = self._means.setdefault(name, NeutralMeans())
-        for group in groups:
-            means.begin(run or _NO_RUN, group, now_s=self._router.now())
+        for group, item in zip(groups, items, strict=True):
+            size = item.group_size if isinstance(item, Sample) else None
+            means.begin(run or _NO_RUN, group, size=size, now_s=self._router.now())
         outputs: list[RewardOutput] = []
         try:
             samples = [item for item in items if isinstance(item, Sample)]

@@ -74,10 +74,16 @@ class RewardService:
         return await self._openrlhf.score(reward, samples, run=run)
 
     async def settle(
-        self, reward: str | None, samples: Sequence[Sample], failed: Sequence[RewardOutput], *, run: str | None = None
+        self,
+        reward: str | None,
+        samples: Sequence[Sample],
+        failed: Sequence[RewardOutput],
+        unseen: Sequence[int] = (),
+        *,
+        run: str | None = None,
     ) -> list[TrainerAnswer]:
         """What a trainer is told of samples without a score, by the failure policy."""
-        return await self._openrlhf.settle(reward, samples, failed, run=run)
+        return await self._openrlhf.settle(reward, samples, failed, run=run, unseen=unseen)
 
     async def run_stats(self, run: str) -> RunStats:
         """What became of a run's samples."""

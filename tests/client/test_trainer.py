@@ -22,6 +22,7 @@ class Router:
     def __init__(self, *, lost_count: int = 0, unreachable_count: int = 0) -> None:
         self.calls: list[tuple[str, list[str]]] = []
         self.options: list[dict[str, Any]] = []
+        self.unseen: list[list[int]] = []
         self.lost_count, self.unreachable_count = lost_count, unreachable_count
 
     async def __call__(self, method: str, reward: str | None, samples: list[Sample], *args: Any, **options: Any) -> Any:
@@ -30,6 +31,7 @@ class Router:
         self.options.append(options)
         await asyncio.sleep(0)
         if method == "settle":
+            self.unseen.append(args[1])
             if self.unreachable_count:
                 self.unreachable_count -= 1
                 raise ServiceUnavailableError("the router is being replaced")
@@ -86,6 +88,7 @@ async def test_an_episode_that_broke_before_it_could_be_scored_is_settled_too() 
 
     assert (answer.reward, answer.is_valid) == (0.5, False)
     assert router.calls == [("settle", ["x"])]
+    assert router.unseen == [[0]]
 
 
 async def test_samples_wait_for_a_reward_that_nobody_answers_for() -> None:

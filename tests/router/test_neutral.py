@@ -89,3 +89,25 @@ def test_runs_are_remembered_within_a_bound_whatever_names_arrive() -> None:
     assert len(means._runs) <= 1_000
     assert means.neutral("run-2999", "another prompt") == 1.0
     assert means.neutral("run-0", "another prompt") == 0.0
+
+
+def test_a_group_of_known_size_is_settled_when_all_have_ended() -> None:
+    means = NeutralMeans()
+    means.begin("run", "g", size=3, now_s=0.0)
+    means.finish("run", "g", None, now_s=1.0)
+    means.begin("run", "g", size=3, now_s=1.0)
+    means.finish("run", "g", 0.25, now_s=1.0)
+    assert not means.is_settled("run", "g"), "the third may still be generated"
+
+    means.begin("run", "g", size=3, now_s=2.0)
+    means.finish("run", "g", 0.75, now_s=2.0)
+    assert means.is_settled("run", "g")
+    assert means.neutral("run", "g") == 0.5
+
+
+def test_a_group_in_which_all_have_failed_waits_for_nobody() -> None:
+    means = NeutralMeans()
+    for _ in range(2):
+        means.begin("run", "g", size=2, now_s=0.0)
+        means.finish("run", "g", None, now_s=0.0)
+    assert means.is_settled("run", "g")

@@ -152,3 +152,40 @@ async def test_the_log_says_what_was_scored_and_what_was_answered(tmp_path: Path
     good, bad = (json.loads(line) for line in log.path.read_text().splitlines())
     assert (good["score"], good["answered"], good["run"]) == (1.0, 1.0, "ppo")
     assert (bad["score"], bad["answered"], bad["failure_kind"]) == (None, 1.0, "timeout")
+
+
+class TestInTwoSteps:
+    """As a client asks whose calls carry many samples."""
+
+    @staticmethod
+    def group(*responses: str) -> list[Sample]:
+        return [Sample(prompt="q", response=text, group_id="g", group_size=len(responses)) for text in responses]
+
+    async def test_scores_come_at_once_and_the_failed_are_settled_by_their_siblings(self) -> None:
+        asked = route(Script(a=0.0, b=1.0, bad=FAILED), sibling_wait_s=60.0)
+        samples = self.group("a", "bad", "b")
+        outputs = await asked.score(None, samples, run="ppo")
+        assert [output.score for output in outputs] == [0.0, None, 1.0]
+        answers = await asked.settle(None, [samples[1]], [outputs[1]], run="ppo")
+        assert rewards(answers) == [(0.5, False)]
+
+    async def test_an_episode_that_was_never_scored_waits_for_its_siblings_and_they_for_it(self) -> None:
+        asked = route(Script(a=0.25, bad=FAILED), sibling_wait_s=60.0)
+        a, bad, broken = self.group("a", "bad", "broken")
+        early = asyncio.create_task(asked.settle(None, [broken], [FAILED], run="ppo", unseen=[0]))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not early.done()
+        outputs = await asked.score(None, [a, bad], run="ppo")
+        assert rewards(await early) == [(0.25, False)]
+        assert rewards(await asked.settle(None, [bad], [outputs[1]], run="ppo")) == [(0.25, False)]
+
+    async def test_each_sample_is_recorded_once(self, tmp_path: Path) -> None:
+        log = RewardLog(tmp_path, writer="w")
+        asked = route(Script(a=1.0, bad=FAILED), log=log)
+        samples = self.group("a", "bad")
+        outputs = await asked.score(None, samples, run="ppo")
+        await asked.settle(None, [samples[1]], [outputs[1]], run="ppo")
+        log.close()
+        rows = [json.loads(line) for line in log.path.read_text().splitlines()]
+        assert [(row["score"], row["answered"], row["group_id"]) for row in rows] == [(1.0, 1.0, "g"), (None, 1.0, "g")]

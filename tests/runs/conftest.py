@@ -35,7 +35,7 @@ def rewards_of(app: str) -> list[dict[str, Any]]:
 
 POLICIES = {
     "rewards": {"on_failure": "neutral", "sibling_wait_s": 60.0},
-    "dropping": {"on_failure": "drop"},
+    "dropping": {"on_failure": "drop", "sibling_wait_s": 60.0},
 }
 """Serve applications and their failure policies. The long wait makes every stand-in the mean of all siblings."""
 

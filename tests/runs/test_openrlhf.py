@@ -146,13 +146,16 @@ def survives(stage: Stage, name: str, *, check: Callable[[Run], None] = rewards_
 
 
 def stand_in_is_neutral(run: Run, record: dict[str, Any]) -> bool:
-    """Whether a failed sample's number is its siblings' mean, or some mean of the run where it had none."""
+    """Whether a failed sample's number is a mean of scores: its siblings', or the run's where it had none.
+
+    Over HTTP nobody says how many siblings there are: those that were generated later are not in that mean.
+    """
     group = next(group for group in run.groups() if record in group)
     scored = [sibling["score"] for sibling in group if sibling["score"] is not None]
-    known = [other["score"] for other in run.records if other["score"] is not None]
-    if scored:
+    if scored and record["group_id"] is not None:
         return math.isclose(record["answered"], fmean(scored), abs_tol=1e-6)
-    return min(known) <= record["answered"] <= max(known)
+    known = scored or [other["score"] for other in run.records if other["score"] is not None]
+    return min(known) - 1e-9 <= record["answered"] <= max(known) + 1e-9
 
 
 def counts(failed: list[dict[str, Any]]) -> dict[str, int]:

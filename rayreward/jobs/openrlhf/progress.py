@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
-
 STEP_LINE = re.compile(r"Global step (?P<step>\d+): \{(?P<metrics>.*)\}")
 METRIC = re.compile(r"'(?P<name>[^']+)': (?P<value>-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf|nan))")
 
@@ -84,20 +82,3 @@ def parse_step(line: str) -> StepMetrics | None:
         train_s=value("timing/ppo_train"),
         values=MappingProxyType(values),
     )
-
-
-def planned_steps(spec: OpenRLHFSpec, *, prompt_count: int | None = None) -> int | None:
-    """Steps that the training will take, a last one that is not full included.
-
-    Args:
-        spec: the training.
-        prompt_count: prompts in the dataset; None where nobody counted them.
-
-    Returns:
-        None where neither the spec nor the caller says how many prompts there are. With dynamic filtering an upper
-        bound: each prompt that is filtered out is replaced by another one of the same episode.
-    """
-    known = [count for count in (spec.data.max_samples, prompt_count) if count is not None]
-    if not known:
-        return None
-    return math.ceil(min(known) / spec.rollout.batch_size) * spec.train.episodes

@@ -10,6 +10,7 @@ that one hangs or idles on an ordinary cluster; the field says so.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -258,6 +259,15 @@ class OpenRLHFSpec(StrictModel):
         if self.agent is not None:
             return "agent"
         return "http" if self.reward.urls else "handle"
+
+    def planned_steps(self, *, prompt_count: int | None = None) -> int | None:
+        """Steps that the training will take, a last one that is not full included.
+
+        None where neither the spec nor the caller says how many prompts there are. With dynamic filtering it is an
+        upper bound: each prompt that is filtered out is replaced by another one of the same episode.
+        """
+        known = [count for count in (self.data.max_samples, prompt_count) if count is not None]
+        return math.ceil(min(known) / self.rollout.batch_size) * self.train.episodes if known else None
 
     def resolved(self, base: Path) -> Self:
         """The same with absolute local paths."""

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step, planned_steps
-from tests.jobs.conftest import build_spec
+from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step
 
 LOG = Path(__file__).parent / "data" / "openrlhf-0.11.2.log"
 
@@ -57,17 +56,3 @@ def test_the_asynchronous_trainer_s_line_is_read_too() -> None:
 
 def test_a_step_survives_pickling(steps: list[StepMetrics]) -> None:
     assert pickle.loads(pickle.dumps(steps[0])) == steps[0]
-
-
-@pytest.mark.parametrize(
-    ("max_samples", "prompt_count", "episodes", "expected"),
-    [(256, None, 1, 32), (256, 80, 1, 10), (None, 20, 2, 6), (None, None, 1, None)],
-)
-def test_planned_steps_follow_from_the_prompts(
-    max_samples: int | None, prompt_count: int | None, episodes: int, expected: int | None
-) -> None:
-    spec = build_spec(
-        data={"prompts": "p.jsonl", "max_samples": max_samples}, rollout={"batch_size": 8}, train={"episodes": episodes}
-    )
-
-    assert planned_steps(spec, prompt_count=prompt_count) == expected

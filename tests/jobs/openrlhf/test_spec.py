@@ -103,3 +103,17 @@ def test_reference_and_critic_exist_only_where_the_algorithm_needs_them() -> Non
 def test_a_value_that_cannot_work_is_refused_with_its_reason(section: str, value: object, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         build_spec(**{section: value})
+
+
+@pytest.mark.parametrize(
+    ("max_samples", "prompt_count", "episodes", "expected"),
+    [(256, None, 1, 32), (256, 80, 1, 10), (None, 20, 2, 6), (None, None, 1, None)],
+)
+def test_planned_steps_follow_from_the_prompts(
+    max_samples: int | None, prompt_count: int | None, episodes: int, expected: int | None
+) -> None:
+    spec = build_spec(
+        data={"prompts": "p.jsonl", "max_samples": max_samples}, rollout={"batch_size": 8}, train={"episodes": episodes}
+    )
+
+    assert spec.planned_steps(prompt_count=prompt_count) == expected
