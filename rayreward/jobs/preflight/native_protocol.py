@@ -48,13 +48,12 @@ class _UnusableError(Exception):
     """An answer without outputs."""
 
 
-def explain_failure(url: str, probe: Probe, http: httpx.Client) -> str:
-    """Why our router could not score a probe that it answered by a stand-in."""
+def find_failure(url: str, probe: Probe, http: httpx.Client) -> str | None:
+    """Why our router cannot score a probe; None where it can, or where it is none of ours."""
     try:
-        verdict = _verdict(_ask(url, [probe], http).json()["outputs"][0], 0.0)
+        return _verdict(_ask(url, [probe], http).json()["outputs"][0], 0.0).problem
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
-        verdict = None
-    return (verdict.problem if verdict is not None else None) or "a stand-in instead of a score (reward_valid 0)"
+        return None
 
 
 def native_url(url: str) -> str:

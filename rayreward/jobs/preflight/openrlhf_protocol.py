@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from rayreward.jobs.preflight.findings import Finding
-from rayreward.jobs.preflight.native_protocol import explain_failure
+from rayreward.jobs.preflight.native_protocol import find_failure
 from rayreward.jobs.preflight.probes import PREFLIGHT_RUN, Probe, Verdict, ask_warm, judge
 from rayreward.jobs.render import add_run_id
 
@@ -42,6 +42,13 @@ def check_openrlhf_answers(
 
     try:
         verdicts = ask_warm(ask)
+    except httpx.ReadTimeout:
+        # A router of ours may hold a failed sample back for longer than that, and knows why it failed.
+        problem = find_failure(url, probes[0], http)
+        if problem is None:
+            raise
+        yield from judge(url, probes, [Verdict(None, problem, 0.0)] * len(probes), clip_range)
+        return
     except _UnusableError as error:
         yield Finding("reward", f"{url} answered a real prompt with {error}", _CRASH)
         return
@@ -70,7 +77,8 @@ def _verdict(url: str, probe: Probe, body: Mapping[str, Any], answer: httpx.Resp
     """A router of ours answers failures with a stand-in, and says so."""
     elapsed_s = float(answer.extensions["elapsed_s"])
     if _single((body.get("extra_logs") or {}).get("reward_valid", 1.0)) == 0.0:
-        return Verdict(None, explain_failure(url, probe, http), elapsed_s)
+        problem = find_failure(url, probe, http) or "a stand-in instead of a score (reward_valid 0)"
+        return Verdict(None, problem, elapsed_s)
     return Verdict(float(_single(body["rewards"])), None, elapsed_s)
 
 

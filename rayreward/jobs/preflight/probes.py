@@ -91,7 +91,8 @@ def ask_warm(ask: Callable[[], list[Verdict]]) -> list[Verdict]:
 
 
 def _slowest_s(verdicts: Sequence[Verdict]) -> float:
-    return max(verdict.elapsed_s for verdict in verdicts)
+    """Of those that were scored: a router holds failed samples back for a while, for their siblings' sake."""
+    return max((verdict.elapsed_s for verdict in verdicts if verdict.score is not None), default=0.0)
 
 
 def judge(
