@@ -39,6 +39,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 REACHES_UP = {
     ("function", "client"): "a remote reward asks a service; a sync call needs a loop",
     ("function", "trainers"): "get_trl_adapter() is a method of every reward",
+    ("trainers", "client"): "a trainer imports its plug-in by name, and the plug-in asks a service",
+    ("jobs", "cli"): "python -m rayreward.jobs is the command line's own part",
     ("decorator", "serve"): "deploy() is a method of every marked function",
 }
 """Imports inside functions that go up, and why; nothing else may."""

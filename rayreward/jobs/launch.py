@@ -21,7 +21,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rayreward.client import HandleClient, HttpClient
-from rayreward.jobs.openrlhf.parser import installed_parser
 from rayreward.jobs.openrlhf.render import render_openrlhf
 from rayreward.jobs.preflight import check_from_cluster, preflight, refuse_errors
 from rayreward.jobs.render import RenderedJob
@@ -61,7 +60,7 @@ class Plan:
 
 
 def make_plan(spec: JobSpec, *, service_url: str | None, run_id: str | None = None) -> Plan:
-    """What will be run, checked against the installed trainer's own command line.
+    """What will be run, checked against its trainer's own command line.
 
     Raises:
         ConfigError: what platform, version or command line cannot do.
@@ -69,7 +68,7 @@ def make_plan(spec: JobSpec, *, service_url: str | None, run_id: str | None = No
     run_id = run_id or new_run_id(spec.name)
     if isinstance(spec, TrlSpec):
         return Plan(spec, render_trl(spec, run_id=run_id, service_url=service_url))
-    return Plan(spec, render_openrlhf(spec, run_id=run_id, service_url=service_url, parser=installed_parser()))
+    return Plan(spec, render_openrlhf(spec, run_id=run_id, service_url=service_url))
 
 
 def new_run_id(name: str) -> str:

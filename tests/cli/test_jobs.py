@@ -11,7 +11,6 @@ import pytest
 
 from rayreward.cli import jobs
 from rayreward.errors import ConfigError
-from rayreward.jobs import launch
 from rayreward.jobs.submit import RayJobs
 from tests.cli.conftest import Run
 
@@ -85,7 +84,6 @@ def cluster(monkeypatch: pytest.MonkeyPatch, folder: Path) -> FakeCluster:
     connect: Callable[[str], Any] = lambda _url: fake  # noqa: E731 - a name for the type
     monkeypatch.setattr(jobs, "RayJobs", lambda url: RayJobs(url, connect=connect))
     monkeypatch.setattr(jobs, "preflight", lambda *_args, **_kwargs: [])
-    monkeypatch.setattr(launch, "installed_parser", lambda: None)
     for name in ("RAY_API_SERVER_ADDRESS", "RAY_DASHBOARD_ADDRESS", "RAYREWARD_URL"):
         monkeypatch.delenv(name, raising=False)
     (folder / "tiny.yaml").write_text(SPEC)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from rayreward.jobs.launch import Plan, make_plan, submit
+from rayreward.jobs.launch import make_plan, submit
 from rayreward.jobs.openrlhf.progress import StepMetrics, parse_step
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.preflight import preflight
+from rayreward.jobs.spec import JobSpec
 from rayreward.jobs.submit import JobState, RayJobs
 from rayreward.jobs.tiny_model import build_tiny_model, write_prompts
 from rayreward.router.config import ServiceConfig
@@ -94,21 +95,27 @@ class Stage:
         url = self.cluster.url if app == "rewards" else f"{self.cluster.url}/{app}"
         plan = make_plan(spec, service_url=url)
         preflight(plan.spec, plan.job, dashboard_url=self.cluster.dashboard_url)
-        return asyncio.run(self._follow(plan, submit(plan, self.jobs), during))
+        return self.follow(plan.spec, submit(plan, self.jobs), during=during)
 
-    async def _follow(self, plan: Plan, job_id: str, during: Callable[[str], None]) -> Run:
-        lines = []
-        async for line in self.jobs.follow(job_id):
-            lines.append(line)
-            during(line)
-        return Run(plan, lines, await self.jobs.wait(job_id), self.folder)
+    def follow(self, spec: JobSpec, job_id: str, *, during: Callable[[str], None] = lambda line: None) -> Run:
+        """Stay with a job to its end."""
+
+        async def follow() -> Run:
+            lines = []
+            async for line in self.jobs.follow(job_id):
+                lines.append(line)
+                await asyncio.to_thread(during, line)
+            return Run(spec, job_id, lines, await self.jobs.wait(job_id), self.folder)
+
+        return asyncio.run(follow())
 
 
 @dataclass
 class Run:
     """What a training left."""
 
-    plan: Plan
+    spec: JobSpec
+    run_id: str
     lines: list[str]
     state: JobState
     folder: Path
@@ -123,16 +130,16 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        text = (Path(self.plan.spec.output_dir) / "run_summary.json").read_text()
+        text = (Path(self.spec.output_dir) / "run_summary.json").read_text()
         data: dict[str, Any] = json.loads(text)
         return data
 
     @property
     def records(self) -> list[dict[str, Any]]:
         """What the router answered for this run, in order."""
-        files = (self.folder / "log" / self.plan.spec.reward.app).glob("*.jsonl")
+        files = (self.folder / "log" / self.spec.reward.app).glob("*.jsonl")
         rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-        return [row for row in rows if row["run"] == self.plan.job.run_id]
+        return [row for row in rows if row["run"] == self.run_id]
 
     def groups(self) -> list[list[dict[str, Any]]]:
         """The records of each prompt's samples, in the order in which they were complete."""

@@ -14,7 +14,7 @@ from rayreward.agents.binding import Binding
 from rayreward.errors import ConfigError
 from rayreward.jobs.openrlhf.cpu import SUPPORTED_OPENRLHF, build_cpu_env, fit_to_cpu
 from rayreward.jobs.openrlhf.flags import render_flags
-from rayreward.jobs.openrlhf.parser import ENTRYPOINT_MODULE, OpenRLHFParser, installed_version
+from rayreward.jobs.openrlhf.parser import ENTRYPOINT_MODULE, installed_version, parser_of
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.render import RenderedJob, bind_urls, build_job
 
@@ -25,16 +25,13 @@ _MAX_UPLOAD_BYTES = 2 * 2**20
 """Of an environment's folder: more is data, which belongs onto a disk that all nodes see."""
 
 
-def render_openrlhf(
-    spec: OpenRLHFSpec, *, run_id: str, service_url: str | None = None, parser: OpenRLHFParser | None = None
-) -> RenderedJob:
+def render_openrlhf(spec: OpenRLHFSpec, *, run_id: str, service_url: str | None = None) -> RenderedJob:
     """What `spec` is on its platform and for its version, as a command, an environment and files.
 
     Args:
         spec: the training.
         run_id: letters, digits, dots, dashes; sent with every sample.
         service_url: the router's root, for `transport: http` without a URL of its own.
-        parser: the command line of the OpenRLHF that will run, to check against; None skips that check.
 
     Raises:
         ConfigError: a key that platform or version cannot follow, a flag that does not exist, or a secret.
@@ -55,7 +52,7 @@ def render_openrlhf(
         agent_path=None if is_function or loaded is None else f"./{loaded}",
         version=version,
     )
-    if parser is not None and parser.version == version and (mistakes := parser.check(flags)):
+    if mistakes := parser_of(version).check(flags):
         raise ConfigError("\n".join(f"{spec.name}: {mistake}" for mistake in mistakes))
     return build_job(
         spec.name,

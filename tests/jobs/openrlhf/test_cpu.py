@@ -2,14 +2,13 @@ import pytest
 
 from rayreward.errors import ConfigError
 from rayreward.jobs.openrlhf.cpu import CPU_SITE, build_cpu_env, fit_to_cpu
-from rayreward.jobs.render import SET_BY_OPENRLHF, check_env_vars, render
+from rayreward.jobs.openrlhf.render import render_openrlhf
+from rayreward.jobs.render import SET_BY_OPENRLHF, check_env_vars
 from tests.jobs.conftest import build_spec
-
-URL = "http://127.0.0.1:8000/get_reward"
 
 
 def test_a_cpu_job_is_fitted_when_it_is_rendered() -> None:
-    job = render(build_spec(platform="cpu"), reward_urls=[URL], run_id="r")
+    job = render_openrlhf(build_spec(platform="cpu"), run_id="r")
 
     flags = list(job.flags)
     assert flags[flags.index("--ds.attn_implementation") + 1] == "eager"
@@ -20,9 +19,9 @@ def test_a_cpu_job_is_fitted_when_it_is_rendered() -> None:
 
 
 def test_a_gpu_job_is_left_alone() -> None:
-    job = render(build_spec(), reward_urls=[URL], run_id="r")
+    job = render_openrlhf(build_spec(), run_id="r")
 
-    assert job.env_vars == {}
+    assert job.env_vars.keys() == {"RAYREWARD_BINDING"}
     assert "--ds.attn_implementation" not in job.flags
 
 
