@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from rayreward.agents.environment import Turn
+from rayreward.agents.groups import Group
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
 from rayreward.outcome import failed_output
 from rayreward.plain import plain
@@ -71,8 +72,8 @@ class Episode:
         failure: why it has no reward of its own, once that is known.
     """
 
-    def __init__(self, player: Player, prompt: str, label: Any, *, max_turns: int, group_id: str | None = None) -> None:
-        self._player, self._max_turns, self._group_id = player, max_turns, group_id
+    def __init__(self, player: Player, prompt: str, label: Any, *, max_turns: int, group: Group) -> None:
+        self._player, self._max_turns, self._group = player, max_turns, group
         self.prompt, self.label = prompt, None if label == "" else label
         self.played: list[Played] = []
         self.answers: list[TrainerAnswer] = []
@@ -122,11 +123,12 @@ class Episode:
         """End without a reward, for a reason that is nobody's exception."""
         self.failure = Failure(kind, message, ENVIRONMENT)
 
-    def sample(self, query: str) -> Sample:
+    def sample(self, query: str, *, group_size: int | None = None) -> Sample:
         """What a reward is shown: the last action as the response, and everything before it as metadata.
 
         Args:
             query: prompt, actions and feedback as one text, special tokens included.
+            group_size: how many samples of the prompt the router will see, where that is not one an episode.
         """
         turns = [_as_record(one) for one in self.played]
         return Sample(
@@ -134,7 +136,8 @@ class Episode:
             response=self.played[-1].action if self.played else "",
             label=self.label,
             metadata={"query": query, "turns": turns, "turn_count": len(turns)},
-            group_id=self._group_id,
+            group_id=self._group.id,
+            group_size=group_size or self._group.size,
         )
 
     async def _guarded(self, work: Awaitable[T]) -> T | None:

@@ -116,7 +116,9 @@ class EnvironmentRewards:
             self._siblings.note(group, total)
             return TrainerAnswer.scored(RewardOutput(total, metadata=episode.turns[-1].metadata), total)
         mean = await self._siblings.mean_without(group)
-        return _with_mean(await self._scorer.settle(episode.sample(query), failure), mean)
+        # For the router it is a group of its own: it would wait in vain for siblings that it never sees.
+        alone = episode.sample(query, group_size=1)
+        return _with_mean(await self._scorer.settle(alone, failure), mean)
 
     def miss(self, group: Group) -> None:
         """One of the group has no reward."""

@@ -131,7 +131,7 @@ class MultiTurnExecutor(MultiTurnAgentExecutor):  # type: ignore[misc]
         async with member_of(self._groups, prompt) as group:
             engine = TurnEngine(llm_engine, limit_tokens)
             max_turns = self._binding.max_turns
-            episode = Episode(self._players(), prompt, label, max_turns=max_turns, group_id=group.id)
+            episode = Episode(self._players(), prompt, label, max_turns=max_turns, group=group)
             try:
                 _rollout.set(Rollout(episode, engine, hf_tokenizer, self._rewards))
                 response = await super().execute(prompt, label, params, max_length, hf_tokenizer, engine, images)
