@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rayreward.cli import jobs
-from rayreward.errors import ConfigError
+from rayreward.errors import ConfigError, ServiceUnavailableError
 from rayreward.jobs.submit import RayJobs
 from tests.cli.conftest import Run
 
@@ -46,6 +46,7 @@ class FakeCluster:
     submitted: dict[str, Any] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     interrupts: bool = False
+    stop_ends_it: bool = False
     listed: list[Any] = field(default_factory=list)
     staged: dict[str, Any] = field(default_factory=dict)
 
@@ -68,6 +69,8 @@ class FakeCluster:
 
     def stop_job(self, job_id: str) -> bool:
         self.stopped.append(job_id)
+        if self.stop_ends_it:
+            self.end = ("STOPPED", None)
         return True
 
     async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
@@ -199,3 +202,31 @@ def test_a_mistake_in_a_spec_names_file_and_key(run: Run, cluster: FakeCluster) 
     ended = run("jobs", "submit", "tiny.yaml", "rollout.batchsize=4")
     assert ended.code == 2
     assert "tiny.yaml: unknown key 'rollout.batchsize'; did you mean 'batch_size'?" in ended.err
+
+
+class TestWatching:
+    @pytest.fixture
+    def silent_service(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A service that nobody reaches, and a clock on which a minute passes at each look."""
+        clock = iter(range(0, 10_000, 60))
+        monkeypatch.setattr(jobs, "_WATCH_PAUSE_S", 0.0)
+        monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+
+        async def unreachable(self: Any, run: str) -> Any:
+            raise ServiceUnavailableError("connection refused")
+
+        monkeypatch.setattr(jobs.HttpClient, "arun_stats", unreachable)
+
+    def test_a_job_whose_reward_is_silent_is_stopped(
+        self, run: Run, cluster: FakeCluster, silent_service: None
+    ) -> None:
+        cluster.end = ("RUNNING", None)
+        cluster.stop_ends_it = True
+        ended = run("jobs", "watch", "job-1", "--max-unavailable", "120")
+        assert ended.code == 75
+        assert cluster.stopped == ["job-1"]
+        assert "has not answered for 180 s (connection refused), and 120 s are allowed" in ended.err
+
+    def test_a_job_that_ends_by_itself_passes_its_code_on(self, run: Run, cluster: FakeCluster) -> None:
+        cluster.end = ("FAILED", 3)
+        assert run("jobs", "watch", "job-1").code == 3

@@ -290,6 +290,13 @@ class OpenRLHFSpec(StrictModel):
             update["agent"] = self.agent.model_copy(update={"environment": f"{absolute(where, base)}::{name}"})
         return self.model_copy(update=update)
 
+    @pydantic.field_validator("openrlhf_version", mode="before")
+    @classmethod
+    def _is_no_number(cls, version: Any) -> Any:
+        if isinstance(version, float):
+            raise ValueError("a version is a text, and YAML reads this one as a number: put it in quotes")
+        return version
+
     @pydantic.model_validator(mode="after")
     def _transport_fits_the_agent(self) -> Self:
         if self.agent is not None and self.transport != "agent":
