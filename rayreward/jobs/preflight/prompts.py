@@ -101,7 +101,7 @@ def count_prompts(spec: TrainingSpec) -> int | None:
 
 
 def sample_rows(spec: TrainingSpec, count: int) -> list[Mapping[str, Any]]:
-    """The first row and others at even distances; fewer where there are fewer, or where they have mistakes."""
+    """The first row, the last and others at even distances; fewer where there are fewer or they have mistakes."""
     rules, rows = PromptRules.of(spec), []
     paths = [source.path for source in split_sources(spec.data.prompts) if source.path is not None]
     try:
@@ -111,7 +111,9 @@ def sample_rows(spec: TrainingSpec, count: int) -> list[Mapping[str, Any]]:
                 rows.append(row.values)
     except _BROKEN:
         pass  # told by check_prompts; what was read until there will do
-    return rows[:: max(1, len(rows) // count)][:count]
+    if len(rows) <= count:
+        return rows
+    return [rows[part * (len(rows) - 1) // (count - 1)] for part in range(count)]
 
 
 def _check_source(path: Path, rules: PromptRules) -> Iterator[Finding]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from rayreward.errors import ConfigError
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
-from rayreward.jobs.preflight import Finding, check_from_cluster
+from rayreward.jobs.preflight import Finding, check_from_cluster, preflight
 from rayreward.jobs.preflight.cluster import Node
 from rayreward.jobs.preflight.cluster_side import Errand, ask_nodes, list_nodes
 from rayreward.jobs.render import RenderedJob
@@ -31,16 +32,22 @@ SERVICE = {
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def cluster() -> Iterator[EmbeddedCluster]:
     """A cluster that serves."""
-    with EmbeddedCluster(gpus=2) as cluster:
+    with EmbeddedCluster(gpus=2, needs_dashboard=True) as cluster:
         from ray import serve
 
         from rayreward.serve.app import APP_NAME, build_app
 
         config = ServiceConfig.parse(SERVICE, source="tests")
         serve.run(build_app(config), name=APP_NAME, route_prefix="/")
-        yield cluster.url
+        yield cluster
+
+
+@pytest.fixture
+def url(cluster: EmbeddedCluster) -> str:
+    """Of its door."""
+    return cluster.url
 
 
 @pytest.fixture
@@ -49,9 +56,25 @@ def sections(url: str, tmp_path: Path) -> dict[str, Any]:
     return World(tmp_path).sections | {"reward": {}}
 
 
-def check(spec: OpenRLHFSpec) -> list[Finding]:
+def job_of(spec: OpenRLHFSpec) -> RenderedJob:
     urls = tuple(f"{url}?run=r" for url in spec.reward.urls)
-    return check_from_cluster(spec, RenderedJob("test", "r", ("python",), {}, reward_urls=urls))
+    return RenderedJob("test", "r", ("python",), {}, reward_urls=urls)
+
+
+def check(spec: OpenRLHFSpec) -> list[Finding]:
+    return check_from_cluster(spec, job_of(spec))
+
+
+@pytest.mark.openrlhf
+def test_what_a_real_dashboard_tells_is_understood(sections: dict[str, Any], cluster: EmbeddedCluster) -> None:
+    good, misnamed = (build_spec(**sections | {"reward": {"name": name}}) for name in ("right", "rihgt"))
+    too_large = build_spec(**sections | {"reward": {"name": "right"}, "resources": {"vllm": {"engines": 3}}})
+
+    assert preflight(good, job_of(good), dashboard_url=cluster.dashboard_url) == []
+    with pytest.raises(ConfigError, match=r"has no reward 'rihgt'; correct reward\.name; did you mean 'right'"):
+        preflight(misnamed, job_of(misnamed), dashboard_url=cluster.dashboard_url)
+    with pytest.raises(ConfigError, match=r"the plan takes 4 GPUs, and 2 are in the whole cluster"):
+        preflight(too_large, job_of(too_large), dashboard_url=cluster.dashboard_url)
 
 
 def test_a_good_reward_is_scored_from_its_node_through_ray(sections: dict[str, Any]) -> None:

@@ -401,6 +401,6 @@ def test_the_probes_are_the_training_s_own_prompts_and_a_wrong_answer(world: Wor
 
     sent = [json.loads(request.content) for request in world.asked if request.method == "POST"]
     assert sorted(body["query"][0] for body in sent) == [
-        "0 + 1 = ?I do not know.", "0 + 1 = ?it is 1", "2 + 1 = ?it is 3", "4 + 1 = ?it is 5", "6 + 1 = ?it is 7",
+        "0 + 1 = ?I do not know.", "0 + 1 = ?it is 1", "2 + 1 = ?it is 3", "4 + 1 = ?it is 5", "7 + 1 = ?it is 8",
     ]  # fmt: skip
     assert {str(request.url) for request in world.asked if request.method == "POST"} == {f"{REWARD}?run=preflight"}

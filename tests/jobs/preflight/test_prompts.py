@@ -127,11 +127,11 @@ def test_prompts_are_counted_over_all_sources(tmp_path: Path, prompts: Path) -> 
     assert count_prompts(build_spec(data={"prompts": f"{prompts},owner/name"})) is None
 
 
-def test_sampled_rows_are_the_first_and_others_at_even_distances(tmp_path: Path) -> None:
+def test_sampled_rows_are_the_first_the_last_and_others_at_even_distances(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", *({"input": str(number)} for number in range(100)))
     spec = build_spec(data={"prompts": str(path)})
 
-    assert [row["input"] for row in sample_rows(spec, 4)] == ["0", "25", "50", "75"]
+    assert [row["input"] for row in sample_rows(spec, 4)] == ["0", "33", "66", "99"]
     assert [row["input"] for row in sample_rows(build_spec(data={"prompts": "owner/name"}), 4)] == []
 
 
