@@ -31,10 +31,10 @@ from rayreward.jobs.preflight.probes import (
     judge,
 )
 from rayreward.jobs.preflight.reward import check_url
-from rayreward.jobs.preflight.specs import TrainingSpec
 from rayreward.jobs.preflight.submitter_side import check_files, is_scored_by_itself
 from rayreward.jobs.preflight.versions import check_same, read_versions
 from rayreward.jobs.render import RenderedJob
+from rayreward.jobs.spec import JobSpec
 
 MOST_NODES = 8
 """Nodes that are tried: they are usually alike, and each costs a process."""
@@ -49,13 +49,13 @@ Look = Callable[..., list[Finding]]
 class Errand:
     """What a node is asked to look at."""
 
-    spec: TrainingSpec
+    spec: JobSpec
     urls: tuple[str, ...]
     probes: tuple[Probe, ...]
     driver_versions: Mapping[str, str]
 
 
-def check_from_cluster(spec: TrainingSpec, job: RenderedJob) -> list[Finding]:
+def check_from_cluster(spec: JobSpec, job: RenderedJob) -> list[Finding]:
     """What the nodes where rollouts will run find wrong with files, packages and reward.
 
     Ray must be connected. The findings are errors and warnings; `refuse_errors` tells them apart.
@@ -64,7 +64,7 @@ def check_from_cluster(spec: TrainingSpec, job: RenderedJob) -> list[Finding]:
     return ask_nodes(list_nodes(spec)[:MOST_NODES], look_around, errand, limit_s=NODE_LIMIT_S)
 
 
-def list_nodes(spec: TrainingSpec) -> list[Node]:
+def list_nodes(spec: JobSpec) -> list[Node]:
     """The nodes where samples will be generated; TRL's training is all on the node that its job was given."""
     import ray
 
@@ -137,7 +137,7 @@ def look_around(errand: Errand) -> list[Finding]:
     return findings
 
 
-def check_handle(spec: TrainingSpec, probes: Sequence[Probe]) -> Iterator[Finding]:
+def check_handle(spec: JobSpec, probes: Sequence[Probe]) -> Iterator[Finding]:
     """Whether the router that is reached through Ray scores the probes."""
     from rayreward.client.handle import HandleClient
 

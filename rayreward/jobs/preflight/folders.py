@@ -14,7 +14,7 @@ from pathlib import Path
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.preflight.findings import Finding
 from rayreward.jobs.preflight.model import find_model
-from rayreward.jobs.preflight.specs import TrainingSpec
+from rayreward.jobs.spec import JobSpec
 
 CHECK = "folders"
 
@@ -22,7 +22,7 @@ _STATE_FACTOR = 7
 """Bytes of a DeepSpeed checkpoint for a byte of bf16 weights: those, and three fp32 copies for the optimizer."""
 
 
-def check_folders(spec: TrainingSpec) -> Iterator[Finding]:
+def check_folders(spec: JobSpec) -> Iterator[Finding]:
     """Whether the output can be written, and overwrites nothing by mistake."""
     output = Path(spec.output_dir)
     folders = {"checkpoint.output_dir": output}

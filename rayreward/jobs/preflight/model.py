@@ -14,8 +14,8 @@ from typing import Any
 
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.preflight.findings import Finding
-from rayreward.jobs.preflight.specs import TrainingSpec
 from rayreward.jobs.sections import is_local
+from rayreward.jobs.spec import JobSpec
 
 CHECK = "model"
 
@@ -27,7 +27,7 @@ _POINTER_BYTES = 1024
 """No weights are that small; a file that Git LFS left in their place is."""
 
 
-def check_model(spec: TrainingSpec) -> Iterator[Finding]:
+def check_model(spec: JobSpec) -> Iterator[Finding]:
     """Whether the models that are named by their folders are there."""
     yield from check_folder("model.path", spec.model.path, needs_tokenizer=True)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from rayreward.jobs.preflight.findings import Finding
 from rayreward.jobs.preflight.prompts import last_text, sample_rows
-from rayreward.jobs.preflight.specs import TrainingSpec
+from rayreward.jobs.spec import JobSpec
 
 PREFLIGHT_RUN = "preflight"
 """The run that probes belong to, so that they are in no training's means."""
@@ -68,7 +68,7 @@ class Verdict:
     elapsed_s: float
 
 
-def build_probes(spec: TrainingSpec) -> list[Probe]:
+def build_probes(spec: JobSpec) -> list[Probe]:
     """Probes from the training's own prompts; from invented ones where those are on a hub or broken."""
     rows = sample_rows(spec, PROBED_PROMPTS)
     probes = [_probe(row, spec.data.input_key, spec.data.label_key) for row in rows] or list(INVENTED)

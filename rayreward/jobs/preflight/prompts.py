@@ -23,8 +23,8 @@ from rayreward.jobs.preflight.prompt_files import (
     read_rows,
     split_sources,
 )
-from rayreward.jobs.preflight.specs import TrainingSpec
 from rayreward.jobs.sections import LOCAL_SUFFIXES
+from rayreward.jobs.spec import JobSpec
 from rayreward.jobs.trl.spec import TrlSpec
 
 CHECK = "prompts"
@@ -57,7 +57,7 @@ class PromptRules:
     max_chars: int | None
 
     @classmethod
-    def of(cls, spec: TrainingSpec) -> PromptRules:
+    def of(cls, spec: JobSpec) -> PromptRules:
         """The rules of a spec."""
         data, is_trl = spec.data, isinstance(spec, TrlSpec)
         room_tokens = 0 if isinstance(spec, TrlSpec) else spec.data.max_len - (spec.rollout.max_new_tokens or 1)
@@ -71,7 +71,7 @@ class PromptRules:
         )
 
 
-def check_prompts(spec: TrainingSpec) -> Iterator[Finding]:
+def check_prompts(spec: JobSpec) -> Iterator[Finding]:
     """Whether the files exist, can be read, and have the keys and types that the training needs."""
     rules = PromptRules.of(spec)
     for source in split_sources(spec.data.prompts):
@@ -79,7 +79,7 @@ def check_prompts(spec: TrainingSpec) -> Iterator[Finding]:
             yield from _check_source(source.path, rules)
 
 
-def check_hub_prompts(spec: TrainingSpec) -> Iterator[Finding]:
+def check_hub_prompts(spec: JobSpec) -> Iterator[Finding]:
     """A word on what cannot be looked at."""
     for source in split_sources(spec.data.prompts):
         if source.path is None:
@@ -87,7 +87,7 @@ def check_hub_prompts(spec: TrainingSpec) -> Iterator[Finding]:
             yield Finding(CHECK, found, "download it to try the reward with its prompts", is_warning=True)
 
 
-def count_prompts(spec: TrainingSpec) -> int | None:
+def count_prompts(spec: JobSpec) -> int | None:
     """How many prompts there are; None where some are on a hub, unreadable or too many to count."""
     counts = []
     try:
@@ -100,7 +100,7 @@ def count_prompts(spec: TrainingSpec) -> int | None:
     return sum(count for count in counts if count is not None) if None not in counts else None
 
 
-def sample_rows(spec: TrainingSpec, count: int) -> list[Mapping[str, Any]]:
+def sample_rows(spec: JobSpec, count: int) -> list[Mapping[str, Any]]:
     """The first row, the last and others at even distances; fewer where there are fewer or they have mistakes."""
     rules, rows = PromptRules.of(spec), []
     paths = [source.path for source in split_sources(spec.data.prompts) if source.path is not None]

@@ -16,12 +16,12 @@ from rayreward.jobs.preflight.findings import Finding
 from rayreward.jobs.preflight.native_protocol import check_native_answers
 from rayreward.jobs.preflight.openrlhf_protocol import check_openrlhf_answers
 from rayreward.jobs.preflight.probes import Probe
-from rayreward.jobs.preflight.specs import TrainingSpec
+from rayreward.jobs.spec import JobSpec
 
 UNREACHABLE = "cannot be reached"
 
 
-def check_url(url: str, spec: TrainingSpec, probes: Sequence[Probe], http: httpx.Client) -> Iterator[Finding]:
+def check_url(url: str, spec: JobSpec, probes: Sequence[Probe], http: httpx.Client) -> Iterator[Finding]:
     """Whether the reward at `url` is healthy and sane."""
     check_answers = check_openrlhf_answers if isinstance(spec, OpenRLHFSpec) else check_native_answers
     try:

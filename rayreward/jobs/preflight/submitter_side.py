@@ -24,16 +24,16 @@ from rayreward.jobs.preflight.probes import PROBE_TIMEOUT_S, build_probes
 from rayreward.jobs.preflight.prompts import check_hub_prompts, check_prompts, count_prompts
 from rayreward.jobs.preflight.raw_flags import check_raw_flags
 from rayreward.jobs.preflight.reward import UNREACHABLE, check_url
-from rayreward.jobs.preflight.specs import TrainingSpec
 from rayreward.jobs.preflight.templates import check_chat_template, check_input_template
 from rayreward.jobs.preflight.trl import check_one_node, check_trl, check_trl_supply
 from rayreward.jobs.preflight.versions import check_openrlhf, check_ray, check_stack, read_versions
 from rayreward.jobs.render import RenderedJob
+from rayreward.jobs.spec import JobSpec
 from rayreward.jobs.trl.spec import TrlSpec
 
 
 def preflight(
-    spec: TrainingSpec,
+    spec: JobSpec,
     job: RenderedJob,
     *,
     dashboard_url: str | None = None,
@@ -66,7 +66,7 @@ def preflight(
     return refuse_errors(spec.name, findings)
 
 
-def check_plan(spec: TrainingSpec) -> Iterator[Finding]:
+def check_plan(spec: JobSpec) -> Iterator[Finding]:
     """What the spec alone shows."""
     if isinstance(spec, OpenRLHFSpec):
         yield from check_batches(spec)
@@ -75,7 +75,7 @@ def check_plan(spec: TrainingSpec) -> Iterator[Finding]:
         yield from check_input_template(spec)
 
 
-def check_packages(spec: TrainingSpec) -> Iterator[Finding]:
+def check_packages(spec: JobSpec) -> Iterator[Finding]:
     """What is installed here, where the job will run with it."""
     installed = read_versions()
     if isinstance(spec, OpenRLHFSpec):
@@ -86,7 +86,7 @@ def check_packages(spec: TrainingSpec) -> Iterator[Finding]:
         yield from check_stack(installed, needs_vllm=spec.rollout.vllm != "off")
 
 
-def check_files(spec: TrainingSpec) -> Iterator[Finding]:
+def check_files(spec: JobSpec) -> Iterator[Finding]:
     """What the training reads and writes, seen from this machine or node."""
     yield from check_model(spec)
     yield from check_chat_template(spec)
@@ -103,7 +103,7 @@ def check_files(spec: TrainingSpec) -> Iterator[Finding]:
         yield from check_resume(spec)
 
 
-def _check_urls(spec: TrainingSpec, job: RenderedJob, http: httpx.Client, *, is_elsewhere: bool) -> Iterator[Finding]:
+def _check_urls(spec: JobSpec, job: RenderedJob, http: httpx.Client, *, is_elsewhere: bool) -> Iterator[Finding]:
     probes = build_probes(spec) if job.reward_urls else []
     for url in job.reward_urls:
         for finding in check_url(url, spec, probes, http):
@@ -111,9 +111,7 @@ def _check_urls(spec: TrainingSpec, job: RenderedJob, http: httpx.Client, *, is_
             yield finding.as_warning() if is_unknown else finding
 
 
-def _check_cluster(
-    spec: TrainingSpec, job: RenderedJob, dashboard: Dashboard, *, is_elsewhere: bool
-) -> Iterator[Finding]:
+def _check_cluster(spec: JobSpec, job: RenderedJob, dashboard: Dashboard, *, is_elsewhere: bool) -> Iterator[Finding]:
     nodes = dashboard.read_nodes()
     if nodes is None:
         found = f"no dashboard answers at {dashboard.url}, and nothing of the cluster was checked"
@@ -132,6 +130,6 @@ def _check_cluster(
         yield from check_one_node(spec, nodes)
 
 
-def is_scored_by_itself(spec: TrainingSpec) -> bool:
+def is_scored_by_itself(spec: JobSpec) -> bool:
     """Whether an agent's environment gives all rewards, so that no service is asked."""
     return isinstance(spec, OpenRLHFSpec) and spec.agent is not None and spec.agent.rewards == "environment"

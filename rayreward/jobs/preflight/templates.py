@@ -13,7 +13,7 @@ from pathlib import Path
 from rayreward.jobs.openrlhf.spec import OpenRLHFSpec
 from rayreward.jobs.preflight.findings import Finding
 from rayreward.jobs.preflight.model import find_model, has_tokenizer
-from rayreward.jobs.preflight.specs import TrainingSpec
+from rayreward.jobs.spec import JobSpec
 
 CHECK = "templates"
 
@@ -22,7 +22,7 @@ _MARK = "a prompt"
 _TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
 
 
-def check_chat_template(spec: TrainingSpec) -> Iterator[Finding]:
+def check_chat_template(spec: JobSpec) -> Iterator[Finding]:
     """Whether the model has the chat template that is asked for; nothing is said of a model that is not here."""
     folder = find_model(spec.model.path)
     if not spec.data.apply_chat_template or folder is None or not has_tokenizer(folder) or _has_chat_template(folder):
