@@ -6,10 +6,10 @@ import pytest
 
 from rayreward import Sample
 from rayreward.client.address import RewardAddress
-from rayreward.client.filled import FillingClient, shared_filling_client
+from rayreward.client.filled import FillingClient, close_shared_clients, shared_filling_client
 from rayreward.client.run import RunClient
 from rayreward.errors import ConfigError
-from rayreward.testing import ScriptedReward, served
+from rayreward.testing import ManualClock, ScriptedReward, served
 from tests.live import live_service
 
 SCRIPT = {"high": 1.0, "low": 0.0, "quarter": 0.25, "bad": ValueError("no")}
@@ -17,7 +17,7 @@ SCRIPT = {"high": 1.0, "low": 0.0, "quarter": 0.25, "bad": ValueError("no")}
 
 async def test_a_failed_sample_gets_the_mean_of_its_prompt_else_of_the_run_else_zero() -> None:
     async with served({"scripted": ScriptedReward(SCRIPT)}) as service:
-        client = FillingClient(RunClient(service.client))
+        client = FillingClient(RunClient(service.client), sibling_wait_s=0)
 
         async def numbers(*samples: tuple[str, str]) -> list[float]:
             values = [Sample(response=response) for _, response in samples]
@@ -27,6 +27,20 @@ async def test_a_failed_sample_gets_the_mean_of_its_prompt_else_of_the_run_else_
         assert await numbers(("p", "bad"), ("p", "high"), ("p", "low"), ("q", "quarter")) == [0.5, 1.0, 0.0, 0.25]
         assert await numbers(("q", "bad")) == [0.25]
         assert await numbers(("r", "bad")) == [pytest.approx(1.25 / 3)]
+
+
+async def test_it_waits_for_a_sibling_that_is_still_to_come() -> None:
+    async with served({"scripted": ScriptedReward(SCRIPT)}) as service:
+        clock = ManualClock()
+
+        async def sleep(seconds: float) -> None:
+            clock.advance(seconds)
+            await client.ascore([Sample(response="quarter")], ["p"])
+
+        client = FillingClient(RunClient(service.client), now=clock, sleep=sleep)
+        [failed] = await client.ascore([Sample(response="bad")], ["p"])
+    assert failed.number == 0.25
+    assert clock() < 1.0
 
 
 async def test_or_a_fixed_number_and_says_which_is_scored() -> None:
@@ -69,8 +83,8 @@ def test_what_an_address_leaves_out_is_in_the_environment(monkeypatch: pytest.Mo
     client = shared_filling_client(RewardAddress(), None)
     assert client is shared_filling_client(RewardAddress(), None)
     assert client.score([Sample(response="a")], ["p"])[0].number == 0.25
-    client.close()
-    shared_filling_client.cache_clear()
+    close_shared_clients()
+    assert client is not shared_filling_client(RewardAddress(), None)
 
 
 def test_an_address_leads_to_one_place() -> None:
