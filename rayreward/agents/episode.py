@@ -123,12 +123,10 @@ class Episode:
         """End without a reward, for a reason that is nobody's exception."""
         self.failure = Failure(kind, message, ENVIRONMENT)
 
-    def sample(self, query: str, *, group_size: int | None = None) -> Sample:
+    def sample(self, query: str) -> Sample:
         """What a reward is shown: the last action as the response, and everything before it as metadata.
 
-        Args:
-            query: prompt, actions and feedback as one text, special tokens included.
-            group_size: how many samples of the prompt the router will see, where that is not one an episode.
+        `query` is prompt, actions and feedback as one text, special tokens included.
         """
         turns = [_as_record(one) for one in self.played]
         return Sample(
@@ -137,7 +135,7 @@ class Episode:
             label=self.label,
             metadata={"query": query, "turns": turns, "turn_count": len(turns)},
             group_id=self._group.id,
-            group_size=group_size or self._group.size,
+            group_size=self._group.size,
         )
 
     async def _guarded(self, work: Awaitable[T]) -> T | None:

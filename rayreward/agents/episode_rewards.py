@@ -14,7 +14,6 @@ from rayreward.agents.binding import Binding
 from rayreward.agents.episode import ENVIRONMENT, Episode
 from rayreward.agents.groups import Group
 from rayreward.agents.scorer import Scorer
-from rayreward.agents.siblings import Siblings
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import Failure, FailureKind, RewardOutput
 
@@ -40,7 +39,7 @@ def build_rewards(binding: Binding, scorer: Scorer) -> EpisodeRewards:
     if binding.rewards == "step":
         return StepRewards(scorer)
     if binding.rewards == "environment":
-        return EnvironmentRewards(scorer, Siblings(binding.group_wait_s))
+        return EnvironmentRewards(scorer)
     return EndRewards(scorer, Barrier(scorer, binding.group_wait_s) if binding.group else None)
 
 
@@ -58,7 +57,7 @@ class EndRewards:
         sample = episode.sample(query)
         if episode.failure is not None:
             self.miss(group)
-            return await self._scorer.settle(sample, episode.failure)
+            return await self._scorer.settle(sample, RewardOutput(failure=episode.failure))
         if self._barrier is not None:
             return await self._barrier.answer(group, sample)
         return (await self._scorer.answer([sample]))[0]
@@ -84,7 +83,7 @@ class StepRewards:
         """The sum over the turns; no filter score where one of them has none."""
         answers = list(episode.answers)
         if episode.failure is not None:
-            answers.append(await self._scorer.settle(episode.sample(query), episode.failure))
+            answers.append(await self._scorer.settle(episode.sample(query), RewardOutput(failure=episode.failure)))
         return TrainerAnswer(
             math.fsum(answer.reward for answer in answers),
             math.fsum(answer.filter_score for answer in answers),
@@ -101,39 +100,23 @@ class EnvironmentRewards:
     Dynamic filtering sees the same, or ``filter_score`` of the last turn's metadata where that is a number.
     """
 
-    def __init__(self, scorer: Scorer, siblings: Siblings) -> None:
-        self._scorer, self._siblings = scorer, siblings
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
 
     async def on_turn(self, episode: Episode, context: str) -> None:
         """The environment has said its number with the turn."""
 
     async def answer(self, episode: Episode, query: str, group: Group) -> TrainerAnswer:
-        """The environment's sum; where there is none, what the route's policy makes of a failure."""
+        """The environment's sum, which the router counts and logs; without one, what the policy makes of a failure."""
         given = [turn.reward for turn in episode.turns if turn.reward is not None]
         failure = episode.failure or _missing(given)
-        if failure is None:
-            total = math.fsum(given)
-            self._siblings.note(group, total)
-            return TrainerAnswer.scored(RewardOutput(total, metadata=episode.turns[-1].metadata), total)
-        mean = await self._siblings.mean_without(group)
-        # For the router it is a group of its own: it would wait in vain for siblings that it never sees.
-        alone = episode.sample(query, group_size=1)
-        return _with_mean(await self._scorer.settle(alone, failure), mean)
+        if failure is not None:
+            return await self._scorer.settle(episode.sample(query), RewardOutput(failure=failure))
+        output = RewardOutput(math.fsum(given), metadata=episode.turns[-1].metadata)
+        return await self._scorer.settle(episode.sample(query), output)
 
     def miss(self, group: Group) -> None:
-        """One of the group has no reward."""
-        self._siblings.note(group, None)
-
-
-def _with_mean(answer: TrainerAnswer, mean: float | None) -> TrainerAnswer:
-    """The policy's answer with the neutral number that only this process knows.
-
-    The router has seen no score of this training, so what it takes for neutral is always 0. Any other number is the
-    fallback that its operator has chosen, and stands.
-    """
-    if mean is None or answer.reward != 0.0:
-        return answer
-    return TrainerAnswer.filled(mean, drop=math.isnan(answer.filter_score))
+        """Nobody waits."""
 
 
 def _missing(given: list[float]) -> Failure | None:

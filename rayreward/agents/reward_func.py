@@ -20,7 +20,7 @@ from rayreward.client.sync import run_sync
 from rayreward.errors import InvalidInputError
 from rayreward.router.coalescer import Gather
 from rayreward.trainers.openrlhf import TrainerAnswer, sample_of
-from rayreward.types import Failure, FailureKind, Sample
+from rayreward.types import FailureKind, RewardOutput, Sample
 
 _THREADS = min(32, (os.cpu_count() or 1) + 4)
 """Of the pool that OpenRLHF calls from: asyncio's own, whose size nobody sets."""
@@ -59,6 +59,6 @@ class RewardFunc:
             sample = sample_of(query, prompt, label)
         except InvalidInputError as error:
             unread = Sample(prompt=prompt, response="")
-            return await self._scorer.settle(unread, Failure(FailureKind.INVALID_INPUT, str(error)))
+            return await self._scorer.settle(unread, RewardOutput.failed(FailureKind.INVALID_INPUT, str(error)))
         [answer] = await self._scorer.answer([sample])
         return answer

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from rayreward.agents.binding import Binding
 from rayreward.router.coalescer import Gather
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import Failure, Sample
+from rayreward.types import RewardOutput, Sample
 
 
 class Scorer(Protocol):
@@ -22,8 +22,8 @@ class Scorer(Protocol):
         """One answer a sample, in order; those of one group travel in one call."""
         ...
 
-    async def settle(self, sample: Sample, failure: Failure) -> TrainerAnswer:
-        """The answer for what failed before it could be scored: counted, logged, and filled by the route's policy."""
+    async def settle(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
+        """The answer for an output of our own: counted, logged, and, where it has failed, filled by the policy."""
         ...
 
 

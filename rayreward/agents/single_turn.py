@@ -16,7 +16,7 @@ from rayreward.agents.groups import Group, Groups, member_of
 from rayreward.agents.scorer import Scorer, build_scorer, trainer_fields
 from rayreward.errors import InvalidInputError
 from rayreward.trainers.openrlhf import TrainerAnswer, sample_of
-from rayreward.types import Failure, FailureKind, Sample
+from rayreward.types import FailureKind, RewardOutput, Sample
 
 
 class SingleTurnExecutor(SingleTurnAgentExecutor):  # type: ignore[misc]
@@ -55,6 +55,6 @@ class SingleTurnExecutor(SingleTurnAgentExecutor):  # type: ignore[misc]
             sample = sample_of(query, prompt, label, group_id=group.id, group_size=group.size)
         except InvalidInputError as error:
             sample = Sample(prompt=prompt, response="", group_id=group.id, group_size=group.size)
-            return await self._scorer.settle(sample, Failure(FailureKind.INVALID_INPUT, str(error)))
+            return await self._scorer.settle(sample, RewardOutput.failed(FailureKind.INVALID_INPUT, str(error)))
         [answer] = await self._scorer.answer([sample])
         return answer

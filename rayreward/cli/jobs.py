@@ -24,7 +24,7 @@ from rayreward.cli.output import OK, error_console, say, write_json
 from rayreward.cli.service import service_url_of
 from rayreward.client import HttpClient
 from rayreward.errors import ConfigError, RayRewardError
-from rayreward.jobs.launch import STAGED_FILE, Plan, make_plan, run_plan, submit
+from rayreward.jobs.launch import STAGED_FILE, Plan, is_on_this_machine, make_plan, run_plan, submit
 from rayreward.jobs.preflight import preflight
 from rayreward.jobs.report import MARK
 from rayreward.jobs.run import REWARD_LOST
@@ -70,13 +70,14 @@ def run_submit(options: SubmitOptions) -> int:
     dashboard_url = read_address(options.address)
     if options.is_dry_run:
         show_job(plan.job, is_json=options.is_json)
-    for warning in preflight(plan.spec, plan.job, dashboard_url=dashboard_url):
+    is_elsewhere = not is_on_this_machine(dashboard_url)
+    for warning in preflight(plan.spec, plan.job, dashboard_url=dashboard_url, is_elsewhere=is_elsewhere):
         say(f"warning: {warning}", style="yellow")
     if options.is_dry_run:
         say("every check passed; nothing was started")
         return OK
     jobs = RayJobs(dashboard_url)
-    job_id = submit(plan, jobs)
+    job_id = submit(plan, jobs, is_elsewhere=is_elsewhere)
     if not options.follows:
         _show_submitted(plan, job_id, is_json=options.is_json)
         return OK

@@ -23,7 +23,7 @@ from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer, Gather
 from rayreward.serve.calls import call_handle
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import Failure, FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput, Sample
 
 _SLOTS = 2
 """Handle calls under way at once: one is being scored while the next fills."""
@@ -94,9 +94,12 @@ class TrainerClient:
         outputs = await self._score(samples)
         return list(await asyncio.gather(*map(self._answer_of, samples, outputs)))
 
-    async def settle(self, sample: Sample, failure: Failure) -> TrainerAnswer:
-        """The answer for a sample that failed before it could be scored; it is counted and logged like any other."""
-        return await self._settled(sample, RewardOutput(failure=failure), is_unseen=True)
+    async def settle(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
+        """The answer for a sample whose output the router has not made; it is counted and logged like any other.
+
+        A failure before anything could be scored, or a score that an environment gives itself.
+        """
+        return await self._settled(sample, output, is_unseen=True)
 
     async def _answer_of(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
         if output.score is not None:

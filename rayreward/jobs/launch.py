@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from rayreward.client import HandleClient, HttpClient
 from rayreward.jobs.openrlhf.render import render_openrlhf
 from rayreward.jobs.preflight import check_from_cluster, preflight, refuse_errors
+from rayreward.jobs.preflight.cluster import Dashboard
 from rayreward.jobs.render import RenderedJob
 from rayreward.jobs.report import MARK
 from rayreward.jobs.run import ReadStats, require_cluster, run_training
@@ -37,6 +40,9 @@ STAGED_FILE = "job.json"
 
 _STATS_LIMIT_S = 5.0
 """For one question to the router: a log line must not wait longer."""
+
+_DASHBOARD_LIMIT_S = 10.0
+"""For one question to a dashboard."""
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 
@@ -76,15 +82,19 @@ def new_run_id(name: str) -> str:
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def submit(plan: Plan, jobs: RayJobs) -> str:
+def submit(plan: Plan, jobs: RayJobs, *, is_elsewhere: bool = False) -> str:
     """Submit a plan; returns the job's id, which is the run's.
+
+    Args:
+        plan: what to run.
+        jobs: of the cluster.
+        is_elsewhere: whether the cluster has Python somewhere else than this machine.
 
     Raises:
         ServiceUnavailableError: no dashboard answers.
         JobError: Ray refuses the job.
     """
-    is_here = urlsplit(jobs.dashboard_url).hostname in _THIS_MACHINE
-    python = sys.executable if is_here else "python"  # there, whichever Ray was started with
+    python = "python" if is_elsewhere else sys.executable  # elsewhere, whichever Ray was started with
     entrypoint = shlex.join([python, "-u", "-m", "rayreward.jobs", "run", STAGED_FILE])
     with tempfile.TemporaryDirectory(prefix="rayreward-submit-") as folder:
         (Path(folder) / STAGED_FILE).write_text(plan.to_json())
@@ -95,6 +105,21 @@ def submit(plan: Plan, jobs: RayJobs) -> str:
             runtime_env={"working_dir": folder},
             gpus=plan.job.gpus,
         )
+
+
+def is_on_this_machine(dashboard_url: str) -> bool:
+    """Whether a node of the cluster is this machine, and so has its files and packages.
+
+    The address alone does not tell: ``ray dashboard`` forwards a port of this machine to a cluster elsewhere.
+    """
+    import psutil
+
+    with httpx.Client(timeout=_DASHBOARD_LIMIT_S, trust_env=False) as http:
+        nodes = Dashboard(dashboard_url, http).read_nodes()
+    if nodes is None:
+        return urlsplit(dashboard_url).hostname in _THIS_MACHINE
+    own = {address.address for addresses in psutil.net_if_addrs().values() for address in addresses}
+    return any(node.ip in own for node in nodes)
 
 
 def run_plan(plan: Plan, *, is_checked: bool = False) -> int:

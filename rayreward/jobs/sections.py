@@ -106,8 +106,13 @@ def is_local(path: str) -> bool:
 
 
 def absolute_if_local(path: str, base: Path) -> str:
-    """A local path made absolute: a Ray job starts in a working directory of its own."""
-    return absolute(path, base) if is_local(path) else path
+    """Local paths made absolute, several with commas too: a Ray job starts in a working directory of its own.
+
+    Example:
+        >>> absolute_if_local("./a.jsonl,owner/name,b.jsonl", Path("/data"))
+        '/data/a.jsonl,owner/name,/data/b.jsonl'
+    """
+    return ",".join(absolute(part, base) if is_local(part) else part for part in path.split(","))
 
 
 def absolute(path: str, base: Path) -> str:

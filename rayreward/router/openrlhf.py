@@ -68,34 +68,35 @@ class OpenRLHFRoute:
         self,
         name: str | None,
         samples: Sequence[Sample],
-        failed: Sequence[RewardOutput],
+        outputs: Sequence[RewardOutput],
         *,
         run: str | None,
         unseen: Collection[int] = (),
     ) -> list[TrainerAnswer]:
-        """What the trainer is told of samples that have no score.
+        """What the trainer is told of samples that `score` gave none, or that were scored elsewhere.
 
         Args:
             name: the reward.
-            samples: those without a score.
-            failed: why.
+            samples: what they are.
+            outputs: of each; a score is told as it is.
             run: the training.
-            unseen: positions of those that failed before anybody asked to score them.
+            unseen: positions of those that `score` was never asked for: they are counted among their siblings first.
 
         Raises:
             UnknownRewardError: no such reward.
         """
         groups = [_group_of(sample) for sample in samples]
-        self._note_unseen(name, [samples[position] for position in unseen], run)
-        return await self._settle_all(name, samples, groups, failed, run, within_s=self._policy.answer_within_s)
+        self._note_unseen(name, [(samples[position], outputs[position].score) for position in unseen], run)
+        return await self._settle_all(name, samples, groups, outputs, run, within_s=self._policy.answer_within_s)
 
-    def _note_unseen(self, name: str | None, samples: Sequence[Sample], run: str | None) -> None:
+    def _note_unseen(self, name: str | None, ended: Sequence[tuple[Sample, float | None]], run: str | None) -> None:
         """Count them among their siblings, who wait for them."""
         name, _ = self._router.lane(name)
         means, now_s = self._means.setdefault(name, NeutralMeans()), self._router.now()
-        for sample in samples:
+        for sample, _ in ended:
             means.begin(run or _NO_RUN, _group_of(sample), size=sample.group_size, now_s=now_s)
-            means.finish(run or _NO_RUN, _group_of(sample), None, now_s=now_s)
+        for sample, score in ended:
+            means.finish(run or _NO_RUN, _group_of(sample), score, now_s=now_s)
         self._announce()
 
     async def _score(

@@ -77,13 +77,13 @@ class RewardService:
         self,
         reward: str | None,
         samples: Sequence[Sample],
-        failed: Sequence[RewardOutput],
+        outputs: Sequence[RewardOutput],
         unseen: Sequence[int] = (),
         *,
         run: str | None = None,
     ) -> list[TrainerAnswer]:
-        """What a trainer is told of samples without a score, by the failure policy."""
-        return await self._openrlhf.settle(reward, samples, failed, run=run, unseen=unseen)
+        """What a trainer is told of samples without a score, by the failure policy, or that were scored elsewhere."""
+        return await self._openrlhf.settle(reward, samples, outputs, run=run, unseen=unseen)
 
     async def run_stats(self, run: str) -> RunStats:
         """What became of a run's samples."""

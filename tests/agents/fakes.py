@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import Failure, Sample
+from rayreward.types import Failure, RewardOutput, Sample
 
 END = "<|im_end|>"
 END_ID = 0x10FFFF
@@ -88,12 +88,13 @@ def in_turns(*texts: str) -> Engine:
 
 @dataclass
 class FakeScorer:
-    """A scorer by a function of the sample; failures get one number."""
+    """A scorer by a function of the sample; failures get one number, and scores given elsewhere are kept."""
 
     score: Callable[[Sample], float | TrainerAnswer] = lambda sample: float(len(sample.response))
     fills: float = 0.25
     calls: list[list[Sample]] = field(default_factory=list)
     failed: list[tuple[Sample, Failure]] = field(default_factory=list)
+    noted: list[tuple[Sample, float]] = field(default_factory=list)
 
     async def answer(self, samples: Sequence[Sample]) -> list[TrainerAnswer]:
         self.calls.append(list(samples))
@@ -101,8 +102,12 @@ class FakeScorer:
         given = [self.score(sample) for sample in samples]
         return [one if isinstance(one, TrainerAnswer) else TrainerAnswer(one, one, True) for one in given]
 
-    async def settle(self, sample: Sample, failure: Failure) -> TrainerAnswer:
-        self.failed.append((sample, failure))
+    async def settle(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
+        if output.score is not None:
+            self.noted.append((sample, output.score))
+            return TrainerAnswer.scored(output, output.score)
+        assert output.failure is not None
+        self.failed.append((sample, output.failure))
         return TrainerAnswer.filled(self.fills, drop=True)
 
 

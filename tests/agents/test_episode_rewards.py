@@ -42,18 +42,17 @@ class TestRewards:
         assert (response["reward"], response["scores"], response["extra_logs"]["reward_valid"]) == (1.0, 1.0, 1.0)
         assert (scorer.calls, scorer.failed) == ([], [])
 
-    async def test_environment_fills_a_failure_with_the_mean_of_its_prompt_s_other_episodes(self) -> None:
-        # The router has seen no score of such a training: what it takes for neutral is 0.
-        scorer = FakeScorer(fills=0.0)
+    async def test_what_an_environment_gives_is_told_to_the_router_beside_its_failures(self) -> None:
+        scorer = FakeScorer()
         said = iter(["wrong", "3", "4"])
         runner = executor("Graded", scorer, rewards="environment", max_turns=1)
         responses = await generate_responses(runner, Engine(lambda _: next(said)), "p", "", count=3)
-        assert [response["reward"] for response in responses] == [3.5, 3.0, 4.0]
-        assert [sample.group_size for sample, _ in scorer.failed] == [1]
+        assert [response["reward"] for response in responses] == [scorer.fills, 3.0, 4.0]
         assert [response["extra_logs"]["reward_valid"] for response in responses] == [0.0, 1.0, 1.0]
-        assert math.isnan(responses[0]["scores"])
-        [lone] = await generate_responses(runner, in_turns("wrong"), "q", "")
-        assert lone["reward"] == 3.5  # of what was seen lately
+        assert [score for _, score in scorer.noted] == [3.0, 4.0]
+        [(failed, _)] = scorer.failed
+        assert {failed.group_id} == {sample.group_id for sample, _ in scorer.noted}
+        assert failed.group_size == 3
 
     async def test_environment_without_a_reward_is_a_failure_and_no_zero(self) -> None:
         scorer = FakeScorer()

@@ -21,9 +21,7 @@ def test_every_recipe_renders_to_a_command(run: Run, recipe: str, monkeypatch: p
     assert " -m " in ended.out.splitlines()[-1]
 
 
-def test_as_json_uploads_are_named_without_their_content(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_as_json_uploads_are_named_without_their_content(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     document = json.loads(run("jobs", "render", "jobs/grpo.yaml", "rollout.batch_size=64", "--json").out)
     assert document["uploads"] == ["single_turn.py"]

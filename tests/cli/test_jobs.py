@@ -87,6 +87,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, folder: Path) -> FakeCluster:
     connect: Callable[[str], Any] = lambda _url: fake  # noqa: E731 - a name for the type
     monkeypatch.setattr(jobs, "RayJobs", lambda url: RayJobs(url, connect=connect))
     monkeypatch.setattr(jobs, "preflight", lambda *_args, **_kwargs: [])
+    monkeypatch.setattr(jobs, "is_on_this_machine", lambda _url: True)
     for name in ("RAY_API_SERVER_ADDRESS", "RAY_DASHBOARD_ADDRESS", "RAYREWARD_URL"):
         monkeypatch.delenv(name, raising=False)
     (folder / "tiny.yaml").write_text(SPEC)

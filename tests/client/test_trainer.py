@@ -10,7 +10,7 @@ from rayreward.client.trainer import TrainerClient
 from rayreward.errors import ServiceUnavailableError
 from rayreward.testing import ManualClock
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import Failure, FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput, Sample
 
 FAILED = RewardOutput.failed(FailureKind.ERROR, "broken")
 LOST = RewardOutput.failed(FailureKind.UNAVAILABLE, "no replica")
@@ -84,7 +84,7 @@ async def test_failed_samples_are_settled_together_and_marked() -> None:
 async def test_an_episode_that_broke_before_it_could_be_scored_is_settled_too() -> None:
     router = Router()
 
-    answer = await client(router).settle(Sample(response="x"), Failure(FailureKind.ERROR, "step raised"))
+    answer = await client(router).settle(Sample(response="x"), FAILED)
 
     assert (answer.reward, answer.is_valid) == (0.5, False)
     assert router.calls == [("settle", ["x"])]

@@ -180,6 +180,14 @@ class TestInTwoSteps:
         assert rewards(await early) == [(0.25, False)]
         assert rewards(await asked.settle(None, [bad], [outputs[1]], run="ppo")) == [(0.25, False)]
 
+    async def test_a_score_that_was_given_elsewhere_counts_for_its_siblings(self) -> None:
+        asked = route(Script(), sibling_wait_s=60.0)
+        own, broken = self.group("own", "broken")
+        late = asyncio.create_task(asked.settle(None, [broken], [FAILED], run="ppo", unseen=[0]))
+        told = await asked.settle(None, [own], [RewardOutput(0.75)], run="ppo", unseen=[0])
+        assert rewards(told) == [(0.75, True)]
+        assert rewards(await late) == [(0.75, False)]
+
     async def test_each_sample_is_recorded_once(self, tmp_path: Path) -> None:
         log = RewardLog(tmp_path, writer="w")
         asked = route(Script(a=1.0, bad=FAILED), log=log)
