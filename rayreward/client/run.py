@@ -68,8 +68,8 @@ class RunClient:
         *,
         reward: str | None = None,
         run: str | None = None,
-        wait_s: float = 0.0,
-        max_unavailable_s: float | None = None,
+        wait_s: float = 600.0,
+        max_unavailable_s: float | None = 900.0,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:

@@ -70,7 +70,7 @@ async def test_a_whole_batch_of_a_step_travels_as_it_is() -> None:
 @pytest.mark.parametrize("silence", [LOST, FAILED])
 async def test_a_reward_that_nobody_answers_for_is_waited_for(silence: Any) -> None:
     carrier = Carrier(silence, silence, RewardOutput(1.0))
-    client, clock = client_of(carrier, wait_s=60)
+    client, clock = client_of(carrier)
     [output] = await client.ascore([Sample(response="a")])
     assert output.score == 1.0
     assert clock() == 4.0
@@ -85,7 +85,7 @@ async def test_after_the_wait_its_samples_fail() -> None:
 
 
 async def test_a_reward_that_is_silent_for_too_long_stops_the_training() -> None:
-    client, clock = client_of(Carrier(RewardOutput(1.0), LOST), max_unavailable_s=900)
+    client, clock = client_of(Carrier(RewardOutput(1.0), LOST), wait_s=0, max_unavailable_s=900)
     await client.ascore([Sample(response="a")], step=1)
     clock.advance(890)
     assert (await client.ascore([Sample(response="a")], step=2))[0].score is None

@@ -159,6 +159,7 @@ async def test_a_served_reward_is_asked_in_the_name_of_the_run() -> None:
         assert await reward(prompts=["q", "q"], completions=["good", "bad"], trainer_state=state) == [1.0, None]
 
         stats = await service.client.arun_stats("first")
+        await reward._reward.aclose()
     assert reward.__name__ == "scripted"
     assert (stats.sample_count, stats.scored.count, stats.failure_counts) == (2, 1, {"error": 1})
 

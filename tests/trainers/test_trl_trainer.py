@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from rayreward import RewardFunction
+from rayreward.client.run import RunClient
 from rayreward.jobs.tiny_model import build_tiny_model
 from tests.live import live_service
 
@@ -78,6 +80,10 @@ def train(model: Path, rewards: list[Any], *, steps: int, **options: Any) -> lis
     data = Dataset.from_list([{"prompt": prompt, "source": "sums"} for prompt in PROMPTS])
     trainer = GRPOTrainer(model=str(model), reward_funcs=rewards, args=config, train_dataset=data)
     trainer.train()
+    for asked in (reward._reward for reward in rewards if isinstance(reward._reward, RunClient)):
+        asked.close()
+        if trainer._has_async_funcs:  # connections belong to the loop that opened them
+            asyncio.run_coroutine_threadsafe(asked.aclose(), trainer.async_loop).result()
     return [entry for entry in trainer.state.log_history if "reward" in entry]
 
 

@@ -39,7 +39,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def score(verl: Path, model: Path, *ways: str) -> Any:
     """What a process with that verl makes of the batch."""
     rewards = {"other": ScriptedReward(default=9.0), "scripted": PromptedReward(SCRIPT)}
-    environment = {**os.environ, "PYTHONPATH": f"{verl}:{Path.cwd()}", "OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{verl}:{Path(__file__).parents[3]}",
+        "OMP_NUM_THREADS": "2",
+        "HF_HUB_OFFLINE": "1",
+    }
     with live_service(rewards) as url:
         command = [sys.executable, "-m", "tests.trainers.real_verl.score", url, str(model), *ways]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280)
