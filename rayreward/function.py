@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
 from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError
+from rayreward.grouping import missing_members, positions_of_groups
 from rayreward.loading import load_object
 from rayreward.messages import as_messages
 from rayreward.outcome import failed_output, to_output, to_outputs
 from rayreward.signature import Signature, read_signature
-from rayreward.types import FailureKind, RewardOutput, Sample, Trajectory
+from rayreward.types import RewardOutput, Sample, Trajectory
 from rayreward.versioning import content_version
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ class RewardFunction:
         outputs: dict[int, RewardOutput] = {}
         for positions in positions_of_groups(samples):
             members = [samples[position] for position in positions]
-            missing = _missing_members(members)
+            missing = missing_members(members)
             scored = missing or await self._score_batch(members, may_split=False)
             outputs |= dict(zip(positions, scored, strict=True))
         return [outputs[position] for position in range(len(samples))]
@@ -279,32 +280,6 @@ class RewardFunction:
             middle = len(samples) // 2
             return [*await self._score_batch(samples[:middle]), *await self._score_batch(samples[middle:])]
         return to_outputs(value, len(samples))
-
-
-def positions_of_groups(samples: Sequence[Sample]) -> list[list[int]]:
-    """Which samples belong together: those of one group, else those of one prompt.
-
-    Example:
-        >>> positions_of_groups([Sample(response="a", group_id="g"), Sample(response="b"), Sample(response="c")])
-        [[0], [1, 2]]
-    """
-    groups: dict[tuple[bool, str], list[int]] = {}
-    for position, sample in enumerate(samples):
-        key = (True, sample.group_id) if sample.group_id is not None else (False, sample.prompt)
-        groups.setdefault(key, []).append(position)
-    return list(groups.values())
-
-
-def _missing_members(members: Sequence[Sample]) -> list[RewardOutput]:
-    """The failures of a group that is not whole; empty for one that is."""
-    wanted = max((sample.group_size or 0 for sample in members), default=0)
-    if len(members) >= wanted:
-        return []
-    text = (
-        f"a group reward compares all samples of a prompt: group {members[0].group_id!r} has {wanted}, and "
-        f"{len(members)} came together; send them in one request, or set group: true where the job is described"
-    )
-    return [RewardOutput.failed(FailureKind.INVALID_INPUT, text)] * len(members)
 
 
 def _is_coroutine_function(function: Callable[..., Any]) -> bool:
