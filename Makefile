@@ -36,7 +36,7 @@ test-runs: install             ## whole OpenRLHF trainings on this CPU, against 
 	$(BIN)/pytest -m runs
 
 test-verl: install             ## verl's own reward code, in an environment of its own
-	$(BIN)/pytest -m verl
+	RAYREWARD_TEST_VERL=.verl $(BIN)/pytest -m verl
 
 bench: install                 ## every benchmark; JSON on stdout
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
@@ -46,4 +46,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .verl runs .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -41,6 +41,9 @@ STAGED_FILE = "job.json"
 _STATS_LIMIT_S = 5.0
 """For one question to the router: a log line must not wait longer."""
 
+_STOP_WAIT_S = 30
+"""For a stopped training to end before Ray kills it; Ray's own 3 s are less than OpenRLHF's actors need."""
+
 _DASHBOARD_LIMIT_S = 10.0
 """For one question to a dashboard."""
 
@@ -102,7 +105,7 @@ def submit(plan: Plan, jobs: RayJobs, *, is_elsewhere: bool = False) -> str:
             entrypoint,
             job_id=plan.job.run_id,
             metadata=plan.job.metadata,
-            runtime_env={"working_dir": folder},
+            runtime_env={"working_dir": folder, "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S)}},
             gpus=plan.job.gpus,
         )
 

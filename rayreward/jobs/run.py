@@ -75,6 +75,7 @@ class Training:
         out: where the log goes.
         look_pause_s: between two looks at the reward.
         starter: what the interpreter runs to connect to Ray and become the trainer.
+        on_stop: is told as soon as the training is asked to end: we may be killed before it has.
     """
 
     def __init__(
@@ -87,10 +88,11 @@ class Training:
         out: Any = None,
         look_pause_s: float = _LOOK_PAUSE_S,
         starter: Sequence[str] = ("-m", "rayreward.jobs.start"),
+        on_stop: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
         self._spec, self._job, self._read_stats, self._tracker = spec, job, read_stats, tracker
         self._out = out or sys.stdout.buffer
-        self._look_pause_s, self._starter = look_pause_s, starter
+        self._look_pause_s, self._starter, self._on_stop = look_pause_s, starter, on_stop
         self._reason: str | None = None
         self.report = RunReport(job.run_id, spec.planned_steps())
 
@@ -171,6 +173,7 @@ class Training:
         if self._reason is None:
             self._reason = reason
             self._say(f"stopping the training: {reason}; go on from its last checkpoint with checkpoint.resume=true")
+            self._on_stop(Outcome(_exit_code(0, reason), reason))
         if process.returncode is None:
             process.terminate()
 
@@ -189,12 +192,8 @@ async def run_training(spec: JobSpec, job: RenderedJob, *, read_stats: ReadStats
     """Run a training to its end and leave its summary; returns the exit code."""
     started_s = time.time()
     tracker = build_tracker(spec, job)
-    training = Training(spec, job, read_stats=read_stats, tracker=tracker)
-    outcome = Outcome(1, "the run broke before the training ended")
-    try:
-        outcome = await training.run()
-    finally:
-        tracker.close(outcome.exit_code)
+
+    def leave_summary(outcome: Outcome) -> None:
         summary = {
             "name": spec.name,
             "exit_code": outcome.exit_code,
@@ -204,6 +203,14 @@ async def run_training(spec: JobSpec, job: RenderedJob, *, read_stats: ReadStats
             "versions": _versions(),
         }
         _write_summary(Path(spec.output_dir), summary)
+
+    training = Training(spec, job, read_stats=read_stats, tracker=tracker, on_stop=leave_summary)
+    outcome = Outcome(1, "the run broke before the training ended")
+    try:
+        outcome = await training.run()
+    finally:
+        leave_summary(outcome)
+        tracker.close(outcome.exit_code)
     return outcome.exit_code
 
 

@@ -117,7 +117,8 @@ async def test_a_router_that_cannot_be_asked_costs_no_step(tmp_path: Path) -> No
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_training_first(tmp_path: Path, number: signal.Signals) -> None:
     script = "import time; print('training', flush=True); time.sleep(600)"
-    running, out, _ = training(tmp_path, script)
+    told: list[Outcome] = []
+    running, out, _ = training(tmp_path, script, on_stop=told.append)
     task = asyncio.create_task(running.run())
     while b"training" not in out.getvalue():  # noqa: ASYNC110 - another process writes it
         await asyncio.sleep(0.01)
@@ -125,6 +126,7 @@ async def test_a_signal_ends_the_training_first(tmp_path: Path, number: signal.S
     os.kill(os.getpid(), number)
 
     assert await task == Outcome(143, f"the run was stopped by {number.name}")
+    assert told == [Outcome(143, f"the run was stopped by {number.name}")]
 
 
 async def test_a_training_that_dies_of_a_signal_has_the_shell_s_code(tmp_path: Path) -> None:
