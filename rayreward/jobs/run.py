@@ -40,6 +40,11 @@ SUMMARY_FILE = "run_summary.json"
 REWARD_LOST = 75
 """Exit code of a training that was stopped because its reward was gone: EX_TEMPFAIL of sysexits.h, try again later."""
 
+STOPPED = 128 + signal.SIGTERM
+"""Exit code of a training that was asked to end, as shells say it."""
+
+_STOPPED_BY = "the run was stopped by"
+
 _LOOK_PAUSE_S = 5.0
 """Between two looks at the reward."""
 
@@ -100,7 +105,7 @@ class Training:
         """Start it and stay with it to its end."""
         with tempfile.TemporaryDirectory(prefix="rayreward-job-") as folder:
             process = await self._start(Path(folder))
-            with _stopping_on_signals(lambda name: self._stop(process, f"the run was stopped by {name}")):
+            with _stopping_on_signals(lambda name: self._stop(process, f"{_STOPPED_BY} {name}")):
                 looking = asyncio.create_task(self._look_after(process))
                 try:
                     async for line in split_lines(self._read(process)):
@@ -257,10 +262,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _exit_code(code: int, reason: str | None) -> int:
-    """The training's code; one of a signal as shells say it; never 0 for a training that was stopped."""
-    if reason is not None and not reason.startswith("the run was stopped by"):
-        return REWARD_LOST
-    return 128 - code if code < 0 else code or (128 + signal.SIGTERM if reason else 0)
+    """The training's code, one of a signal as shells say it; ours where it was stopped: it may end by an abort then."""
+    if reason is not None:
+        return STOPPED if reason.startswith(_STOPPED_BY) else REWARD_LOST
+    return 128 - code if code < 0 else code
 
 
 def require_cluster() -> str | None:

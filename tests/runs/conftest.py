@@ -130,7 +130,9 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        text = (Path(self.spec.output_dir) / "run_summary.json").read_text()
+        file = Path(self.spec.output_dir) / "run_summary.json"
+        assert file.is_file(), self.log
+        text = file.read_text()
         data: dict[str, Any] = json.loads(text)
         return data
 
