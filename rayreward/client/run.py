@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Sequence
 
 from rayreward.client.base import RewardClient
+from rayreward.client.patience import positions_unavailable, score_patiently
 from rayreward.client.sync import run_sync
 from rayreward.errors import (
     AuthenticationError,
@@ -28,15 +29,12 @@ from rayreward.errors import (
 from rayreward.outcome import failed_output
 from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import RewardOutput, Sample
 
 _SLOTS = 2
 """Calls under way at once: one is being scored while the next fills."""
 
 _LIMITS = BatchLimits(max_samples=1024, max_bytes=32 * 2**20)
-
-_WAIT_PAUSE_S = 2.0
-"""Between two attempts to score what nobody answered for; the calls themselves retry faster."""
 
 _REFUSALS = (UnknownRewardError, AuthenticationError, ConfigError)
 """What no sample is to blame for and no waiting cures."""
@@ -98,14 +96,14 @@ class RunClient:
             return []
         if self._answered_s is None:
             self._answered_s = self._now()
-        give_up_s = self._now() + self._wait_s
-        outputs = await self._ask(samples, step)
-        while (lost := _unavailable(outputs)) and self._now() < give_up_s:
-            self._stop_if_silent()
-            await self._sleep(_WAIT_PAUSE_S)
-            again = await self._ask([samples[position] for position in lost], step)
-            for position, output in zip(lost, again, strict=True):
-                outputs[position] = output
+        outputs = await score_patiently(
+            lambda asked: self._ask(asked, step),
+            samples,
+            wait_s=self._wait_s,
+            now=self._now,
+            sleep=self._sleep,
+            before_waiting=self._stop_if_silent,
+        )
         self._stop_if_silent()
         return outputs
 
@@ -139,7 +137,7 @@ class RunClient:
             outputs = await self._lane().score(samples)
             if self._refusal is not None:
                 raise self._refusal
-        if len(_unavailable(outputs)) < len(outputs):
+        if len(positions_unavailable(outputs)) < len(outputs):
             self._answered_s = self._now()
         return outputs
 
@@ -164,8 +162,3 @@ class RunClient:
 
 _Lanes = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Coalescer]
 """Futures belong to an event loop, so each coalesces its own callers."""
-
-
-def _unavailable(outputs: Sequence[RewardOutput]) -> list[int]:
-    kind = FailureKind.UNAVAILABLE
-    return [at for at, output in enumerate(outputs) if output.failure is not None and output.failure.kind is kind]

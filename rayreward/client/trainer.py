@@ -18,20 +18,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayreward.client.handle import find_app
+from rayreward.client.patience import PAUSE_S, score_patiently
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer, Gather
 from rayreward.serve.calls import call_handle
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import RewardOutput, Sample
 
 _SLOTS = 2
 """Handle calls under way at once: one is being scored while the next fills."""
 
 _LIMITS = BatchLimits(max_samples=1024, max_bytes=32 * 2**20)
-
-_WAIT_PAUSE_S = 2.0
-"""Between two attempts to score what nobody answered for; the calls themselves retry faster."""
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -107,16 +105,14 @@ class TrainerClient:
         return await self._settled(sample, output)
 
     async def _score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
-        """Outputs; those that nobody answered for are asked again while there is time."""
         lane = self._desk().lane
-        give_up_s = self._now() + self._wait_s
-        outputs = await lane.score(samples, timeout_s=self._timeout_s)
-        while (lost := _unavailable(outputs)) and self._now() < give_up_s:
-            await self._sleep(_WAIT_PAUSE_S)
-            again = await lane.score([samples[position] for position in lost], timeout_s=self._timeout_s)
-            for position, output in zip(lost, again, strict=True):
-                outputs[position] = output
-        return outputs
+        return await score_patiently(
+            lambda asked: lane.score(asked, timeout_s=self._timeout_s),
+            samples,
+            wait_s=self._wait_s,
+            now=self._now,
+            sleep=self._sleep,
+        )
 
     async def _settled(self, sample: Sample, output: RewardOutput, *, is_unseen: bool = False) -> TrainerAnswer:
         desk, loop = self._desk(), asyncio.get_running_loop()
@@ -154,7 +150,7 @@ class TrainerClient:
             except ServiceUnavailableError:
                 if self._now() >= give_up_s:
                     raise
-            await self._sleep(_WAIT_PAUSE_S)
+            await self._sleep(PAUSE_S)
 
     def _desk(self) -> _Desk:
         loop = asyncio.get_running_loop()
@@ -173,8 +169,3 @@ class TrainerClient:
             # Off the loop: it asks Serve's controller, and a rollout actor's loop drives vLLM meanwhile.
             self._handle = await asyncio.to_thread(find_app, self._app)
         return await call_handle(self._handle, method, *args, **options)
-
-
-def _unavailable(outputs: Sequence[RewardOutput]) -> list[int]:
-    kind = FailureKind.UNAVAILABLE
-    return [at for at, output in enumerate(outputs) if output.failure is not None and output.failure.kind is kind]
