@@ -33,7 +33,7 @@ class Binding(StrictModel):
         True
     """
 
-    app: str = "rewards"
+    app: str = "auto"
     reward: str | None = Field(None, description="None is the application's main reward")
     run: str | None = None
     wait_s: float = Field(600.0, ge=0, description="how long samples wait for a reward that nobody answers for")

@@ -26,7 +26,7 @@ class RewardAddress:
     Attributes:
         reward: its name; the service's main reward where left out.
         endpoint: the service's URL, or the reward's own; or else
-        app: the Serve application of this Ray cluster.
+        app: the Serve application of this Ray cluster; "auto" finds the one that can be meant.
         run: the training that asks.
         wait_s: how long samples wait for a reward that nobody answers for; the training pauses meanwhile.
         max_unavailable_s: after so long without any answer the training is stopped; None never stops it.

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from rayreward.client.applications import AUTO, choose_application
 from rayreward.client.base import RewardClient
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.batching import BatchLimits
@@ -35,14 +36,14 @@ class HandleClient(RewardClient):
     """Scores by a reward application of this Ray cluster.
 
     Args:
-        app: the Serve application's name.
+        app: the Serve application's name; "auto" finds the one that can be meant.
         timeout_s: for a call that names none.
 
     Raises:
         ServiceUnavailableError: Ray is not connected, or no such application runs.
     """
 
-    def __init__(self, app: str = "rewards", *, timeout_s: float = 600.0) -> None:
+    def __init__(self, app: str = AUTO, *, timeout_s: float = 600.0) -> None:
         self._app, self._timeout_s = app, timeout_s
         self._handle = find_app(app)
         # Futures belong to a loop, so each loop of the process coalesces its own callers.
@@ -101,8 +102,8 @@ def _forget_idle(lanes: Lanes) -> None:
             del lanes[key]
 
 
-def find_app(app: str) -> Any:
-    """The handle of a reward application's router.
+def find_app(app: str, *, reward: str | None = None) -> Any:
+    """The handle of a reward application's router; see `choose_application`.
 
     Raises:
         ServiceUnavailableError: Ray is not connected, or no such application runs.
@@ -115,8 +116,9 @@ def find_app(app: str) -> Any:
     if not ray.is_initialized():
         raise ServiceUnavailableError("a HandleClient needs a Ray cluster: call ray.init(address='auto') first")
     try:
-        return serve.get_app_handle(app)
+        known = {name: list(found.deployments) for name, found in serve.status().applications.items()}
+        return serve.get_app_handle(choose_application(app, known, reward=reward))
     except (RayServeException, RayActorError) as error:  # no application, no Serve, or its controller has just died
         raise ServiceUnavailableError(
-            f"no application {app!r} runs in this Ray cluster ({error}); start one with: serve run deployments/"
+            f"Serve does not answer in this Ray cluster ({error}); start it with: serve run deployments/"
         ) from error

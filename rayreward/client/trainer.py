@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rayreward.client.applications import AUTO
 from rayreward.client.handle import find_app
 from rayreward.client.patience import PAUSE_S, score_patiently
 from rayreward.errors import ServiceUnavailableError
@@ -57,7 +58,7 @@ class TrainerClient:
     """Asks the router of a reward application on behalf of one training.
 
     Args:
-        app: the Serve application's name.
+        app: the Serve application's name; "auto" finds the one that can be meant.
         reward: by which; the application's main reward where left out.
         run: the training.
         wait_s: how long samples wait for a reward that no replica answers for, before the policy speaks.
@@ -70,7 +71,7 @@ class TrainerClient:
 
     def __init__(
         self,
-        app: str = "rewards",
+        app: str = AUTO,
         *,
         reward: str | None = None,
         run: str | None = None,
@@ -167,5 +168,5 @@ class TrainerClient:
     async def _call_router(self, method: str, *args: Any, **options: Any) -> Any:
         if self._handle is None:
             # Off the loop: it asks Serve's controller, and a rollout actor's loop drives vLLM meanwhile.
-            self._handle = await asyncio.to_thread(find_app, self._app)
+            self._handle = await asyncio.to_thread(find_app, self._app, reward=self._reward)
         return await call_handle(self._handle, method, *args, **options)

@@ -41,7 +41,11 @@ class RewardBinding(StrictModel):
         "from a reward_func.py, whose thread pool limits what travels together. agent: an environment's episodes. "
         "None takes agent where there is an agent section, http where there is a url, else handle",
     )
-    app: str = Field("rewards", description="the Serve application of the router, for handle, reward_func and agent")
+    app: str = Field(
+        "auto",
+        description="the Serve application of the router, for handle, reward_func and agent; auto is the one that can "
+        "be meant",
+    )
     wait_s: float = Field(
         600.0,
         ge=0,

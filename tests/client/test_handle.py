@@ -65,7 +65,7 @@ Connect = Callable[..., HandleClient]
 @pytest.fixture
 def connected(monkeypatch: pytest.MonkeyPatch) -> Connect:
     def connect(handle: Handle) -> HandleClient:
-        monkeypatch.setattr(module, "find_app", lambda app: handle)
+        monkeypatch.setattr(module, "find_app", lambda app, **_: handle)
         return HandleClient()
 
     return connect

@@ -80,6 +80,7 @@ class Stage:
             },
             "algorithm": {"estimator": "reinforce_baseline"},
             "optimizer": {"learning_rate": 1e-3},
+            "reward": {"app": "rewards"},
             "train": {"micro_batch_size": 32},
             "checkpoint": {"output_dir": str(self.folder / name)},
             # vLLM leaves its sockets in the folder for temporary files: this one goes with the cluster.

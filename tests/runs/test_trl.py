@@ -27,7 +27,7 @@ def test_a_grpo_training_asks_the_router_through_ray_and_names_its_steps(stage: 
         "data": {"prompts": str(stage.folder / "prompts.jsonl"), "label_key": "label", "apply_chat_template": True},
         "rollout": {"batch_size": PROMPTS, "n_samples_per_prompt": SAMPLES, "max_new_tokens": 16},
         "train": {"steps": 3, "micro_batch_size": 32},
-        "reward": {"name": "flaky"},
+        "reward": {"name": "flaky", "app": "rewards"},
         "checkpoint": {"output_dir": str(stage.folder / "grpo")},
     }
     plan = make_plan(TrlSpec.parse(data, source="tests"), service_url=stage.cluster.url)

@@ -9,49 +9,44 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rayreward.errors import did_you_mean
+from rayreward.client.applications import ROUTER, choose_application
+from rayreward.errors import ServiceUnavailableError, did_you_mean
 from rayreward.jobs.preflight.cluster import Node
 from rayreward.jobs.preflight.findings import Finding
 from rayreward.jobs.sections import RewardBinding
-
-ROUTER = "router"
-"""The deployment of every application of ours that is no reward."""
 
 
 def check_application(reward: RewardBinding, serve: Mapping[str, Any], nodes: Sequence[Node]) -> Iterator[Finding]:
     """Whether the bound application runs and has the bound reward."""
     applications = serve.get("applications") or {}
-    application = applications.get(reward.app)
-    if application is None:
-        remedy = (
-            f"start one with: serve run deployments/, or correct reward.app; {did_you_mean(reward.app, applications)}"
-        )
-        yield Finding("reward", f"no Serve application {reward.app!r} runs in the cluster", remedy)
+    known = {name: list(found.get("deployments") or {}) for name, found in applications.items()}
+    try:
+        app = choose_application(reward.app, known, reward=reward.name)
+    except ServiceUnavailableError as error:
+        found, _, remedy = str(error).partition("; ")
+        yield Finding("reward", found, remedy or "set reward.app")
         return
-    deployments = application.get("deployments") or {}
-    yield from _check_name(reward, deployments)
-    yield from _check_state(reward, application, deployments)
+    deployments = applications[app].get("deployments") or {}
+    yield from _check_name(app, reward, deployments)
+    yield from _check_state(app, reward, applications[app], deployments)
     yield from _check_needs(deployments, nodes)
 
 
-def _check_name(reward: RewardBinding, deployments: Mapping[str, Any]) -> Iterator[Finding]:
-    if ROUTER not in deployments:
-        found = f"Serve application {reward.app!r} has no router: it is none of rayreward's"
-        yield Finding("reward", found, "name the application of the rewards in reward.app")
-    elif reward.name is not None and reward.name not in deployments.keys() - {ROUTER}:
-        found = f"Serve application {reward.app!r} has no reward {reward.name!r}"
+def _check_name(app: str, reward: RewardBinding, deployments: Mapping[str, Any]) -> Iterator[Finding]:
+    if reward.name is not None and reward.name not in deployments.keys() - {ROUTER}:
+        found = f"Serve application {app!r} has no reward {reward.name!r}"
         yield Finding(
             "reward", found, f"correct reward.name; {did_you_mean(reward.name, deployments.keys() - {ROUTER})}"
         )
 
 
 def _check_state(
-    reward: RewardBinding, application: Mapping[str, Any], deployments: Mapping[str, Any]
+    app: str, reward: RewardBinding, application: Mapping[str, Any], deployments: Mapping[str, Any]
 ) -> Iterator[Finding]:
     status = application.get("status")
     if status != "RUNNING":
         message = f": {application['message'][:200]}" if application.get("message") else ""
-        found = f"Serve application {reward.app!r} is {status}{message}"
+        found = f"Serve application {app!r} is {status}{message}"
         yield Finding("reward", found, "wait until it is RUNNING, or see why: serve status")
         return
     asked = {ROUTER, reward.name} if reward.name is not None else deployments.keys()

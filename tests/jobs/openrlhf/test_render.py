@@ -37,7 +37,7 @@ def test_without_a_url_samples_go_through_ray_by_an_uploaded_executor() -> None:
     assert "AgentExecutor" in job.uploads["single_turn.py"]
     assert job.reward_urls == ()
     binding = Binding.from_env(job.env_vars)
-    assert (binding.app, binding.reward, binding.run, binding.wait_s) == ("rewards", "tidy", "run-1", 60.0)
+    assert (binding.app, binding.reward, binding.run, binding.wait_s) == ("auto", "tidy", "run-1", 60.0)
 
 
 def test_a_reward_func_is_uploaded_where_it_is_asked_for() -> None:

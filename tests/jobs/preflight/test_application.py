@@ -29,9 +29,9 @@ def test_the_state_of_other_rewards_is_not_this_training_s_business() -> None:
 
 
 def test_an_application_of_something_else_is_found() -> None:
-    (found,) = check(RewardBinding(), running("LLMServer"))
+    (found,) = check(RewardBinding(app="rewards"), running("LLMServer"))
 
-    assert "has no router: it is none of rayreward's" in found
+    assert "is none of rayreward's; start one with: serve run deployments/" in found
 
 
 def test_the_router_is_no_reward() -> None:

@@ -301,8 +301,8 @@ MISTAKES: dict[str, tuple[Break, str]] = {
         r"means another machine on each node, and 10\.0\.0\.2 would ask there in vain; name the host",
     ),
     "no application": (
-        by_handle(reward=running("tidy", "router")),
-        r"no Serve application 'rewards' runs.*; .*serve run deployments/.*did you mean 'reward'",
+        by_handle(web=running("LLMServer")),
+        r"no application of rewards runs in this Ray cluster; start one with: serve run deployments/",
     ),
     "a reward that the application lacks": (
         by_handle(rewards=running("tidier", "router")),
