@@ -113,10 +113,13 @@ class EmbeddedCluster:
         """End everything; a second Ctrl-C meanwhile must not leave half of it behind."""
         import psutil
         import ray
+        from ray import serve
 
         with _without_interrupts():
             started = psutil.Process().children(recursive=True)
             ray.shutdown()
+            # Else the next cluster of this process would be asked for this one's controller.
+            serve.context._set_global_client(None)
             _, alive = psutil.wait_procs(started, timeout=_END_LIMIT_S)
             for process in alive:
                 with contextlib.suppress(psutil.NoSuchProcess):
