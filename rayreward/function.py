@@ -176,6 +176,11 @@ class RewardFunction:
         return self._signature is not None and self._signature.mode != "pointwise"
 
     @property
+    def compares_groups(self) -> bool:
+        """Whether one call takes all samples of a prompt, and nothing less."""
+        return self._signature is not None and self._signature.mode == "group"
+
+    @property
     def is_async(self) -> bool:
         """Whether the author's code is ``async def``, or another service's."""
         return self._remote is not None or _is_coroutine_function(self._function or self.compute_reward)
@@ -198,7 +203,7 @@ class RewardFunction:
                 return await self._remote.ascore(samples, reward=self.name)
             except (ServiceUnavailableError, DeadlineError) as error:
                 return [failed_output(error)] * len(samples)
-        if self._signature is not None and self._signature.mode == "group":
+        if self.compares_groups:
             return await self._score_groups(samples)
         if self.scores_batches:
             return await self._score_batch(samples)

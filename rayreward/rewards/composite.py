@@ -71,6 +71,11 @@ class CompositeReward(RewardFunction):
         return all(reward.scores_one_by_one for reward in self.rewards.values())
 
     @property
+    def compares_groups(self) -> bool:
+        """Whether a part does."""
+        return any(reward.compares_groups for reward in self.rewards.values())
+
+    @property
     def is_async(self) -> bool:
         """Whether a part is."""
         return any(reward.is_async for reward in self.rewards.values())

@@ -1,0 +1,39 @@
+"""What the router must know of a reward to treat its samples rightly.
+
+What arrives: a reward, where it is loaded. What leaves: its facts, which travel from a replica to the router.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rayreward.function import RewardFunction
+
+
+@dataclass(frozen=True, slots=True)
+class RewardFacts:
+    """One reward, as a replica describes it.
+
+    Attributes:
+        version: which content these facts are of.
+        is_deterministic: whether the same sample always gets the same score, so that one score serves every asker.
+        compares_groups: whether all samples of a prompt must be seen together.
+        scores_one_by_one: whether a sample's failure can only be its own, and not its whole call's.
+    """
+
+    version: str
+    description: str | None = None
+    is_deterministic: bool = False
+    compares_groups: bool = False
+    scores_one_by_one: bool = True
+
+    @classmethod
+    def of(cls, reward: RewardFunction, version: str) -> RewardFacts:
+        """The facts of a loaded reward."""
+        return cls(
+            version=version,
+            description=reward.description,
+            is_deterministic=reward.deterministic and not reward.compares_groups,
+            compares_groups=reward.compares_groups,
+            scores_one_by_one=reward.scores_one_by_one,
+        )

@@ -1,0 +1,70 @@
+"""What a caller asks for beside its samples.
+
+What arrives: a deadline, a priority and a name. What leaves: one value that every stage of the router hands on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from rayreward.errors import InvalidInputError, did_you_mean
+from rayreward.types import FailureKind, RewardOutput, Sample
+
+Priority = Literal["train", "eval", "batch"]
+
+PRIORITIES: dict[str, int] = {"train": 0, "eval": 1, "batch": 2}
+"""The most urgent first: GPUs stand still while a training waits, a person waits for an evaluation, nobody for a
+batch. A class is served when those before it have nothing waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How one call wants to be treated.
+
+    Attributes:
+        timeout_s: from now; what has no answer by then fails as `timeout`. None waits for ever.
+        priority: an index into the classes of `PRIORITIES`; 0 is the most urgent.
+        caller: whose turn it is when several wait: the run, or "" for all that name none.
+        group_size: of how many samples a prompt's group is, where the samples do not say.
+    """
+
+    timeout_s: float | None = None
+    priority: int = 0
+    caller: str = ""
+    group_size: int | None = None
+
+    def after(self, seconds: float) -> Terms:
+        """The same after so many seconds have passed: the deadline is nearer, never behind."""
+        if self.timeout_s is None or not seconds:
+            return self
+        return replace(self, timeout_s=max(0.0, self.timeout_s - seconds))
+
+
+class Ask(Protocol):
+    """A stage of the router: one output a sample, in order."""
+
+    async def __call__(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
+        """Score the samples on these terms."""
+        ...
+
+
+Clock = Callable[[], float]
+
+
+def rank_of(priority: str) -> int:
+    """The index of a priority class.
+
+    Raises:
+        InvalidInputError: there is no such class.
+    """
+    rank = PRIORITIES.get(priority)
+    if rank is None:
+        raise InvalidInputError(f"no priority {priority!r}; {did_you_mean(priority, PRIORITIES)}")
+    return rank
+
+
+def too_late(timeout_s: float | None) -> RewardOutput:
+    """The output of a sample that had no answer in time."""
+    return RewardOutput.failed(FailureKind.TIMEOUT, f"no answer within {timeout_s} s, queueing included")
