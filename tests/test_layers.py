@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("messages", "strict", "loading", "versioning"),
     ("types",),
-    ("outcome", "plain", "signature", "compose", "grouping"),
+    ("outcome", "batches", "plain", "signature", "compose", "grouping"),
     ("boundary", "wire"),
     ("function", "log"),
     ("decorator",),

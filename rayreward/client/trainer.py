@@ -91,7 +91,12 @@ class TrainerClient:
     async def answer(self, samples: Sequence[Sample]) -> list[TrainerAnswer]:
         """One answer a sample, in order; those of one group travel in one call."""
         outputs = await self._score(samples)
-        return list(await asyncio.gather(*map(self._answer_of, samples, outputs)))
+        answers = [None if output.score is None else TrainerAnswer.scored(output, output.score) for output in outputs]
+        lost = [position for position, answer in enumerate(answers) if answer is None]
+        settled = await asyncio.gather(*(self._settled(samples[position], outputs[position]) for position in lost))
+        for position, answer in zip(lost, settled, strict=True):
+            answers[position] = answer
+        return [answer for answer in answers if answer is not None]
 
     async def settle(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
         """The answer for a sample whose output the router has not made; it is counted and logged like any other.
@@ -99,11 +104,6 @@ class TrainerClient:
         A failure before anything could be scored, or a score that an environment gives itself.
         """
         return await self._settled(sample, output, is_unseen=True)
-
-    async def _answer_of(self, sample: Sample, output: RewardOutput) -> TrainerAnswer:
-        if output.score is not None:
-            return TrainerAnswer.scored(output, output.score)
-        return await self._settled(sample, output)
 
     async def _score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         lane = self._desk().lane

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 import cloudpickle
 
+from rayreward.batches import OutputBatch
+from rayreward.function import RewardFunction
+from rayreward.router.facts import RewardFacts
 from rayreward.spec import RewardSpec
 from rayreward.types import RewardOutput, Sample, Timings
 from rayreward.workers import Runner, build_runner
@@ -27,8 +30,8 @@ class RewardReplica:
     _runner: Runner | None = None
 
     async def __init__(self, spec: RewardSpec, blob: bytes | None = None) -> None:  # type: ignore[misc]
-        reward = spec.build() if blob is None else cloudpickle.loads(blob)
-        self._description: str | None = reward.description
+        reward: RewardFunction = spec.build() if blob is None else cloudpickle.loads(blob)
+        self._reward = reward
         runner = self._runner = build_runner(reward, process_count=spec.process_count)
         await runner.start()
 
@@ -38,11 +41,11 @@ class RewardReplica:
         started_s = time.perf_counter()
         outputs = await runner.run(samples)
         computed = Timings(computed_s=time.perf_counter() - started_s, batch_samples=len(samples))
-        return [output.stamped(version=runner.version, timings=computed) for output in outputs]
+        return OutputBatch.stamped(outputs, version=runner.version, timings=computed)
 
-    async def probe(self) -> tuple[str, str | None]:
-        """The reward's version and description, once it is loaded."""
-        return self._started().version, self._description
+    async def probe(self) -> RewardFacts:
+        """What the router must know of the reward, once it is loaded."""
+        return RewardFacts.of(self._reward, self._started().version)
 
     def _started(self) -> Runner:
         if self._runner is None:
