@@ -17,9 +17,11 @@ from rich.console import Console
 
 from rayreward.errors import ConfigError
 from rayreward.rewards import BUILTINS
-from rayreward.router.config import ServiceConfig, read_service_config
+from rayreward.router.config import ListenSpec, ServiceConfig, read_service_config
 from rayreward.scoring.find_reward import rewards_in_file
 from rayreward.serve.cluster import EmbeddedCluster, check_port
+
+_LAST_PORT = 65_535
 
 
 def serve(
@@ -31,7 +33,7 @@ def serve(
         target: a YAML file, a folder with ``rewards.yaml``, a Python file (every reward in it), ``file.py::name``,
             ``package.module:name``, or a built-in that needs no arguments.
         host: where to listen.
-        port: where to listen.
+        port: where to listen; the router's own port is the next one, where the target does not say.
         name: of the Serve application.
         dry_run: check everything and stop.
 
@@ -40,7 +42,7 @@ def serve(
         RewardLoadError: a reward's code cannot be loaded.
     """
     console = Console(stderr=True)
-    config = read_target(target)
+    config = _with_listener(read_target(target), host, port)
     for spec in config.rewards:
         spec.build()  # what fails to load here would fail in its replica, later and further away
     if not os.environ.get("RAY_ADDRESS"):
@@ -55,7 +57,8 @@ def serve(
 
         console.print(f"Starting {len(config.rewards)} reward(s) …")
         ray_serve.run(build_app(config), name=name, route_prefix="/")
-        console.print(_banner(config, url), highlight=False, soft_wrap=True)
+        fast_url = ray_serve.get_app_handle(name).reached.remote().result().fast_url
+        console.print(_banner(config, url, fast_url), highlight=False, soft_wrap=True)
         try:
             _wait_for_interrupt()
         finally:
@@ -108,8 +111,22 @@ def _cluster(host: str, port: int) -> Iterator[str]:
         ray.shutdown()
 
 
-def _banner(config: ServiceConfig, url: str) -> str:
+def _with_listener(config: ServiceConfig, host: str, port: int) -> ServiceConfig:
+    """With the router's own port beside Serve's, unless the configuration says where, or that there is none."""
+    if "listen" in config.model_fields_set or port == _LAST_PORT:
+        return config
+    return config.model_copy(update={"listen": ListenSpec(host=host, port=port + 1)})
+
+
+def _banner(config: ServiceConfig, proxy_url: str, fast_url: str | None) -> str:
+    url = fast_url or proxy_url
     lines = [f"Serving at {url} (Ctrl-C stops it)"]
+    if fast_url is not None:
+        lines.append(f"  also at {proxy_url}, through Ray Serve's proxy: slower, but on every node")
+    elif config.listen is not None and config.listen.port:
+        lines.append(
+            f"  port {config.listen.port} is taken: every request goes through Ray Serve's proxy, which is slow"
+        )
     for spec in config.rewards:
         lines.append(f"  {spec.name}: POST {url}/v1/rewards/{spec.name}   OpenRLHF: {url}/{spec.name}/get_reward")
     return "\n".join(lines)

@@ -56,11 +56,24 @@ class Limits(StrictModel):
     request_timeout_s: float = pydantic.Field(default=600.0, gt=0)
 
 
+class ListenSpec(StrictModel):
+    """The router's own HTTP port, beside Serve's proxy and several times cheaper; see `rayreward.serve.listener`.
+
+    Attributes:
+        host: where to listen on the router's node: 127.0.0.1 for that machine only, 0.0.0.0 for the cluster.
+        port: a port that this service has for itself; 0 switches it off.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = pydantic.Field(default=8001, ge=0, le=65_535)
+
+
 class ServiceConfig(StrictModel):
     """A reward service: its rewards and how the router treats callers.
 
     Attributes:
         default_reward: what ``/get_reward`` scores by; the only reward, or the first.
+        listen: the router's own port; without it requests come through Serve's proxy alone.
         log_dir: where the reward log is written; none where left out.
         token_sha256: of the bearer token that callers must send, as 64 hexadecimal digits. Only the hash travels.
         token_env: the environment variable that holds the token where the application is built.
@@ -70,6 +83,7 @@ class ServiceConfig(StrictModel):
     default_reward: str | None = None
     openrlhf: OpenRLHFPolicy = OpenRLHFPolicy()
     limits: Limits = Limits()
+    listen: ListenSpec | None = None
     log_dir: str | None = None
     token_sha256: str | None = pydantic.Field(default=None, pattern=r"^[0-9a-f]{64}$")
     token_env: str = "RAYREWARD_TOKEN"

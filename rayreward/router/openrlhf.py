@@ -39,6 +39,7 @@ class OpenRLHFRoute:
         self._router, self._policy = router, policy
         self._means: dict[str, NeutralMeans] = {}
         self._news = asyncio.Event()
+        self._waiting_count = 0
 
     async def answer(self, name: str | None, request: RewardRequest, *, run: str | None) -> list[TrainerAnswer]:
         """One answer a query, in order.
@@ -135,20 +136,19 @@ class OpenRLHFRoute:
         name, _ = self._router.lane(name)
         means = self._means.setdefault(name, NeutralMeans())
         wait_s = min(self._policy.sibling_wait_s, within_s)
-        settled = (
-            self._settle(means, run or _NO_RUN, group, output, wait_s)
-            for group, output in zip(groups, outputs, strict=True)
-        )
-        answers = list(await asyncio.gather(*settled))
+        failed = [position for position, output in enumerate(outputs) if output.score is None]
+        filled = [self._settle(means, run or _NO_RUN, groups[position], wait_s) for position in failed]
+        numbers = dict(zip(failed, await asyncio.gather(*filled), strict=True)) if failed else {}
+        answers = [
+            numbers[position] if output.score is None else TrainerAnswer.scored(output, output.score)
+            for position, output in enumerate(outputs)
+        ]
         samples = [item if isinstance(item, Sample) else Sample(response="") for item in items]
         self._record(name, samples, outputs, run, answers)
         return answers
 
-    async def _settle(
-        self, means: NeutralMeans, run: str, group: str, output: RewardOutput, wait_s: float
-    ) -> TrainerAnswer:
-        if output.score is not None:
-            return TrainerAnswer.scored(output, output.score)
+    async def _settle(self, means: NeutralMeans, run: str, group: str, wait_s: float) -> TrainerAnswer:
+        """What is told of one failed sample."""
         if self._policy.fallback is not None:
             return TrainerAnswer.filled(self._policy.fallback, drop=False)
         await self._wait_for_siblings(means, run, group, wait_s)
@@ -158,17 +158,21 @@ class OpenRLHFRoute:
         """Until the group's other samples are scored, or `wait_s` has passed."""
         if wait_s <= 0:
             return
+        self._waiting_count += 1
         try:
             async with asyncio.timeout(wait_s):
                 while not means.is_settled(run, group):
                     await self._news.wait()
         except TimeoutError:
             return  # the bound: what is known by now must do
+        finally:
+            self._waiting_count -= 1
 
     def _announce(self) -> None:
         """Wake everyone who waits for siblings; each looks for itself."""
-        self._news.set()
-        self._news = asyncio.Event()
+        if self._waiting_count:
+            self._news.set()
+            self._news = asyncio.Event()
 
     def _record(
         self,

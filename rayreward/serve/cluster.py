@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+import httpx
+
 from rayreward.errors import ConfigError
 
 _END_LIMIT_S = 20.0
@@ -103,6 +105,12 @@ class EmbeddedCluster:
             self._end()
             raise
         return self
+
+    def fast_url(self, prefix: str = "") -> str | None:
+        """The own port of the router that is mounted at `prefix`; None where it has none, and `url` is the way."""
+        answer = httpx.get(f"{self.url}{prefix}/v1/service", timeout=30.0, trust_env=False)
+        found: str | None = answer.raise_for_status().json()["fast_url"]
+        return found
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -28,16 +28,10 @@ class OpenRLHFAnswerBody(msgspec.Struct):
     extra_logs: dict[str, list[float]]
 
 
-class TypedScoreBody(msgspec.Struct):
-    """`wire.ScoreBody` with its samples' schema; on the wire each sample is read on its own."""
-
-    samples: list[wire.SampleBody]
-    timeout_s: float | None = None
-    run: str | None = None
-    step: int | None = None
-
-
-_BODIES = (TypedScoreBody, wire.AnswerBody, OpenRLHFBody, OpenRLHFAnswerBody, wire.ErrorBody, RewardInfo, RunStats)
+_BODIES = (
+    wire.TypedScoreBody, wire.AnswerBody, OpenRLHFBody, OpenRLHFAnswerBody, wire.ErrorBody, wire.ServiceBody,
+    RewardInfo, RunStats,
+)  # fmt: skip
 
 
 def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
@@ -45,7 +39,7 @@ def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
     _, components = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
     name = [{"name": "reward", "in": "path", "required": True, "schema": {"enum": list(rewards)}}]
     run = [{"name": "run", "in": "query", "required": False, "schema": {"type": "string"}}]
-    score = _operation("Score samples", "TypedScoreBody", "AnswerBody")
+    score = _operation("Score samples", "TypedScoreBody", "AnswerBody", media_types=(_JSON, _MSGPACK))
     openrlhf = {**_operation("OpenRLHF's remote reward", "OpenRLHFBody", "OpenRLHFAnswerBody"), "parameters": run}
     listing = {"type": "object", "properties": {"rewards": {"type": "array", "items": _ref("RewardInfo")}}}
     return {
@@ -64,6 +58,7 @@ def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
                 "get": _reading("What became of a run's samples", _ref("RunStats")),
                 "parameters": [{"name": "run", "in": "path", "required": True, "schema": {"type": "string"}}],
             },
+            "/v1/service": {"get": _reading("Where the service is reached", _ref("ServiceBody"))},
             "/health": {"get": _reading("Whether the service runs", {"type": "object"})},
             "/ready": {"get": _reading("Whether every reward has a replica (else 503)", {"type": "object"})},
         },
@@ -82,21 +77,24 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _content(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+_JSON, _MSGPACK = "application/json", "application/msgpack"
+
+
+def _content(schema: dict[str, Any], media_types: Sequence[str] = (_JSON,)) -> dict[str, Any]:
+    return {media_type: {"schema": schema} for media_type in media_types}
 
 
 def _reading(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"summary": summary, "responses": {"200": {"description": "OK", "content": _content(schema)}}}
 
 
-def _operation(summary: str, request: str, answer: str) -> dict[str, Any]:
+def _operation(summary: str, request: str, answer: str, *, media_types: Sequence[str] = (_JSON,)) -> dict[str, Any]:
     refused = {"description": "Nothing was scored", "content": _content(_ref("ErrorBody"))}
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": _content(_ref(request))},
+        "requestBody": {"required": True, "content": _content(_ref(request), media_types)},
         "responses": {
-            "200": {"description": "One output a sample, in order", "content": _content(_ref(answer))},
+            "200": {"description": "One output a sample, in order", "content": _content(_ref(answer), media_types)},
             **dict.fromkeys(("400", "401", "404", "413", "503"), refused),
         },
     }

@@ -1,7 +1,7 @@
 """The router's deployment: doors in front, handles of the rewards behind.
 
-What arrives: HTTP requests from Serve's proxy, and handle calls of in-cluster clients. What leaves: outputs. All
-decisions are made by `rayreward.router`; this binds them to Ray.
+What arrives: HTTP requests, from Serve's proxy or on the router's own port, and handle calls of in-cluster clients.
+What leaves: outputs. All decisions are made by `rayreward.router`; this binds them to Ray.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from rayreward.router.router import Lane, Router
 from rayreward.router.runs import RunStats
 from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
+from rayreward.serve.listener import start_listener
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.wire import ServiceBody
 
 _PROBE_PAUSE_S = 1.0
 """Between attempts to reach a reward whose replicas are still starting."""
@@ -45,6 +47,7 @@ class RewardService:
         self._router = Router(lanes, main_reward=config.main_reward, log=log)
         self._openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
         self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
+        self._listener = await start_listener(self._door, config.listen)
         loop = asyncio.get_running_loop()
         self._probes = [loop.create_task(_probe(lane, handles[name])) for name, lane in lanes.items()]
 
@@ -93,7 +96,13 @@ class RewardService:
         """What is served."""
         return self._router.describe()
 
+    async def reached(self) -> ServiceBody:
+        """Where the service is reached; what ``GET /v1/service`` says."""
+        return self._door.service
+
     async def __del__(self) -> None:  # Serve awaits it when the replica is retired
+        if self._listener is not None:
+            await self._listener.stop()
         for probe in self._probes:
             probe.cancel()
         if self._router.log is not None:

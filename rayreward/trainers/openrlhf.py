@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from rayreward.errors import InvalidInputError, InvalidOutputError
 from rayreward.outcome import FILTER_SCORE
 from rayreward.types import FailureKind, RewardOutput, Sample, finite_score
@@ -49,8 +51,38 @@ class RewardRequest:
     prompts: list[str]
 
 
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    """The request as every OpenRLHF sends it; whatever else is in one is for the slow way to judge."""
+
+    query: list[str]
+    prompts: list[str] | None = None
+    labels: list[Any] | None = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+
+
 def decode_request(body: bytes) -> RewardRequest:
     """The samples of a request.
+
+    Raises:
+        InvalidInputError: not JSON, no list of queries, or lists of different lengths.
+    """
+    try:
+        typed = _BODY.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_any_request(body)
+    count = len(typed.query)
+    prompts = [""] * count if typed.prompts is None else typed.prompts
+    labels = [None] * count if typed.labels is None else typed.labels
+    if len(prompts) != count or len(labels) != count:
+        return decode_any_request(body)
+    items = [_read_item(*fields) for fields in zip(typed.query, prompts, labels, strict=True)]
+    return RewardRequest(items, prompts)
+
+
+def decode_any_request(body: bytes) -> RewardRequest:
+    """`decode_request` without assumptions: a malformed query fails alone, and a refusal says what is wrong.
 
     Raises:
         InvalidInputError: not JSON, no list of queries, or lists of different lengths.
@@ -88,6 +120,16 @@ def _item(query: Any, prompt: Any, label: Any) -> Sample | RewardOutput:
         return RewardOutput.failed(FailureKind.INVALID_INPUT, str(error))
 
 
+def _read_item(query: str, prompt: str, label: Any) -> Sample | RewardOutput:
+    """`_item` of texts that were read with their type, and so are valid Unicode."""
+    try:
+        if isinstance(label, (list, dict)):
+            refuse_deep_nesting([label])
+    except InvalidInputError as error:
+        return RewardOutput.failed(FailureKind.INVALID_INPUT, str(error))
+    return _sample(query, prompt, label, None, None)
+
+
 def sample_of(
     query: str, prompt: str, label: Any, *, group_id: str | None = None, group_size: int | None = None
 ) -> Sample:
@@ -103,6 +145,10 @@ def sample_of(
     refuse_surrogates(query)
     refuse_surrogates(prompt)
     refuse_deep_nesting([label])
+    return _sample(query, prompt, label, group_id, group_size)
+
+
+def _sample(query: str, prompt: str, label: Any, group_id: str | None, group_size: int | None) -> Sample:
     return Sample(
         prompt=prompt,
         response=strip_end_tokens(response_of(query, prompt)),
@@ -167,8 +213,10 @@ class TrainerAnswer:
     @classmethod
     def scored(cls, output: RewardOutput, score: float) -> TrainerAnswer:
         """For a sample with a score; a filter score that is no finite number is not the trainer's business."""
+        if FILTER_SCORE not in output.metadata:
+            return cls(score, score, True)
         try:
-            return cls(score, finite_score(output.metadata.get(FILTER_SCORE, score)), True)
+            return cls(score, finite_score(output.metadata[FILTER_SCORE]), True)
         except InvalidOutputError:
             return cls(score, score, True)
 
@@ -184,11 +232,17 @@ def encode_answer(answers: Sequence[TrainerAnswer]) -> bytes:
     `extra_logs` has the same keys in every answer to one query, as OpenRLHF needs to stack them, and is empty for
     other sizes: 0.8 takes no lists there.
     """
-    valid = [1.0 if answer.is_valid else 0.0 for answer in answers]
+    if len(answers) == 1:
+        [answer] = answers
+        reward, score = float.__repr__(answer.reward), float.__repr__(answer.filter_score)
+        valid = "1.0" if answer.is_valid else "0.0"
+        # By hand, for this is most of the traffic. NaN as the standard library's encoder writes it.
+        score = "NaN" if math.isnan(answer.filter_score) else score
+        return f'{{"rewards": [{reward}], "scores": [{score}], "extra_logs": {{"reward_valid": [{valid}]}}}}'.encode()
     body = {
         "rewards": [answer.reward for answer in answers],
         "scores": [answer.filter_score for answer in answers],
-        "extra_logs": {"reward_valid": valid} if len(answers) == 1 else {},
+        "extra_logs": {},
     }
     # The standard library's encoder, for its NaN: OpenRLHF's own JSON reader takes it, and `null` would be read as
     # "use the reward", which is not what `drop` means.

@@ -1,0 +1,107 @@
+"""Raw ASGI: what one request asks, and the answer to it, without a framework between.
+
+What arrives: an ASGI scope and its callables. What leaves: a body, bounded; an answer, sent in two messages. A
+framework's request and response objects cost more than the rest of the router's work on a single sample.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from rayreward.errors import RequestTooLargeError
+
+
+class ClientGoneError(ConnectionError):
+    """The caller hung up while it sent; nobody reads an answer."""
+
+
+class Request:
+    """One HTTP request.
+
+    Attributes:
+        method: as sent; upper case.
+        path: without the prefix that the service is mounted at, and without a slash at its end.
+    """
+
+    __slots__ = ("_receive", "_scope", "method", "path")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._scope, self._receive = scope, receive
+        self.method: str = scope["method"]
+        self.path: str = scope["path"].removeprefix(scope.get("root_path", "")).rstrip("/") or "/"
+
+    def header(self, name: bytes) -> str:
+        """The first header of this name, which is written in lower case; "" where there is none."""
+        for key, value in self._scope["headers"]:
+            if key == name:
+                return str(value, "latin-1")
+        return ""
+
+    def query(self, name: str) -> str | None:
+        """A parameter of the query."""
+        text = self._scope.get("query_string", b"")
+        return _parameters(text).get(name) if text else None
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            RequestTooLargeError: as soon as it is known to be larger.
+            ClientGoneError: it does not come to its end.
+        """
+        declared = self.header(b"content-length")
+        if declared.isdecimal() and int(declared) > limit_bytes:
+            raise RequestTooLargeError(_too_large(int(declared), limit_bytes))
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError("the caller hung up while it sent")
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > limit_bytes:
+                raise RequestTooLargeError(_too_large(size, limit_bytes))
+            if not chunks and not message.get("more_body", False):
+                return chunk
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+
+@functools.lru_cache(maxsize=256)
+def _parameters(query: bytes) -> Mapping[str, str]:
+    # A training asks with the same query for every sample.
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+
+
+def _too_large(found_bytes: int, limit_bytes: int) -> str:
+    return (
+        f"a request body may hold {limit_bytes} bytes, found {found_bytes}; "
+        f"send fewer samples a request, or raise limits.max_request_bytes"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back."""
+
+    body: bytes
+    status: int = 200
+    media_type: bytes = b"application/json"
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+
+    async def send(self, send: Send) -> None:
+        """Start and body."""
+        headers = [
+            (b"content-type", self.media_type),
+            (b"content-length", b"%d" % len(self.body)),
+            *self.headers.items(),
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})

@@ -1,0 +1,233 @@
+"""The router's own HTTP port: requests reach the door without Serve's proxy.
+
+What arrives: an ASGI application, and where to listen. What leaves: a server on the running event loop, and its URL.
+Serve's proxy costs milliseconds of CPU a request, because it carries each in several actor calls; this is one process.
+
+A second router of the same service may share the port, on Linux: a new one then answers before the old one has ended.
+Anybody else's port is left alone: the service then goes on through Serve's proxy, and says so once. Nothing here
+raises for want of a port. When it stops it takes no more connections and finishes what is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import sys
+from collections.abc import Iterator
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rayreward.router.config import ListenSpec
+from rayreward.serve.door import Door
+from rayreward.wire import ServiceBody
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG = 4096
+"""Connections that may wait to be accepted: OpenRLHF opens one a sample, thousands at once."""
+
+_KEEP_ALIVE_S = 75.0
+"""An idle connection is kept so long. Clients give theirs up sooner, so that none is closed under a request."""
+
+_DEPARTURE_CHECK_S = 1.0
+"""Requests that have been answered by then are never looked at: looking costs more than most answers."""
+
+_JOIN_WITHIN_S = 5.0
+_JOIN_PAUSE_S = 0.25
+"""How long and how often the holder of the port is asked whose it is: it may be starting itself, or ending."""
+
+
+class Listener:
+    """An HTTP server on the running event loop.
+
+    Args:
+        app: answers the requests.
+        spec: where to listen.
+        identity: of the service; routers of the same one may share the port. It is what ``GET /v1/service`` answers
+            for ``service``.
+    """
+
+    def __init__(self, app: ASGIApp, spec: ListenSpec, *, identity: str) -> None:
+        self._app, self._spec, self._identity = Departures(app), spec, identity
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.port: int | None = None
+
+    async def start(self) -> bool:
+        """Listen; False where the port is somebody else's, which the log then says."""
+        bound = await self._bind()
+        if bound is None:
+            return False
+        self.port = bound.getsockname()[1]
+        config = uvicorn.Config(
+            self._app, interface="asgi3", lifespan="off", ws="none", backlog=_BACKLOG, access_log=False,
+            proxy_headers=False, server_header=False, log_config=None, timeout_keep_alive=int(_KEEP_ALIVE_S),
+        )  # fmt: skip
+        self._server = _Server(config)
+        self._serving = asyncio.get_running_loop().create_task(self._server.serve(sockets=[bound]))
+        self._app.start()
+        return True
+
+    async def stop(self) -> None:
+        """Take no more connections, finish what is under way, close."""
+        if self._server is None or self._serving is None:
+            return
+        self._server.should_exit = True
+        await self._serving
+        await self._app.stop()
+
+    async def _bind(self) -> socket.socket | None:
+        host, port, loop = self._spec.host, self._spec.port, asyncio.get_running_loop()
+        try:
+            until_s = loop.time() + _JOIN_WITHIN_S
+            while loop.time() < until_s:
+                alone = _listening(host, port, shares=False)
+                if alone is not None:
+                    return alone
+                holder = await _identity_at(host, port)
+                if holder == self._identity and (shared := _listening(host, port, shares=True)) is not None:
+                    return shared
+                if holder not in (None, self._identity):
+                    break
+                await asyncio.sleep(_JOIN_PAUSE_S)
+        except OSError as error:
+            reason = error.strerror or str(error)
+        else:
+            reason = "somebody else listens there"
+        _log.warning(
+            "listen: %s:%d cannot be used: %s. The service goes on through Ray Serve's proxy, which costs about 18 "
+            "times the CPU a request; choose another listen.port",
+            host, port, reason,
+        )  # fmt: skip
+        return None
+
+
+async def start_listener(door: Door, spec: ListenSpec | None) -> Listener | None:
+    """The listener of this replica's router, where it is to have one and gets its port; tells the door its URL."""
+    import ray
+    from ray import serve
+
+    context = serve.get_replica_context()
+    # Two clusters may each have a service of this name on one machine.
+    identity = f"{context.app_name}@{ray.get_runtime_context().gcs_address}"
+    door.service = ServiceBody(identity)
+    if spec is None or not spec.port:
+        return None
+    listener = Listener(door, spec, identity=identity)
+    if not await listener.start():
+        return None
+    host = ray.util.get_node_ip_address() if spec.host in ("0.0.0.0", "::") else spec.host
+    door.service = ServiceBody(identity, f"http://{f'[{host}]' if ':' in host else host}:{listener.port}")
+    return listener
+
+
+def _listening(host: str, port: int, *, shares: bool) -> socket.socket | None:
+    """A socket that listens; None where the port is taken.
+
+    The first one takes the port alone, so that two services that start at once cannot both have it, and lets others
+    of its user in afterwards.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        if shares:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((host, port))
+        bound.listen(_BACKLOG)
+        if sys.platform == "linux":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    except OSError as error:
+        bound.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return None
+    bound.setblocking(False)
+    return bound
+
+
+async def _identity_at(host: str, port: int) -> str | None:
+    """Whose port it is: the service that answers there, "" for no service of ours, None where nobody answers yet."""
+    where = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    try:
+        async with httpx.AsyncClient(timeout=1.0, trust_env=False) as http:
+            answer = await http.get(f"http://{where}:{port}/v1/service")
+        return str(answer.json()["service"])
+    except httpx.TransportError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+class _Server(uvicorn.Server):  # type: ignore[misc]
+    """Uvicorn without its signal handlers: the process is Ray's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Departures:
+    """Cancels the work of callers that hung up: their samples leave the queue.
+
+    The server itself tells of a departure only to those who ask. A request is looked at when it has been under way
+    for a second or so, by one timer for all, since most are answered in milliseconds.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._answering: dict[asyncio.Task[None], Receive] = {}
+        self._watched: dict[asyncio.Task[None], asyncio.Task[None]] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the application does."""
+        task = asyncio.current_task()
+
+        async def noting() -> Message:
+            message = await receive()
+            if task is not None and not message.get("more_body", False):
+                self._answering[task] = receive
+            return message
+
+        try:
+            await self._app(scope, noting, send)
+        except asyncio.CancelledError:
+            watcher = self._watched.get(task) if task is not None else None
+            if watcher is None or not watcher.done():
+                raise  # the server stops
+        finally:
+            if task is not None:
+                self._answering.pop(task, None)
+                watcher = self._watched.pop(task, None)
+                if watcher is not None:
+                    watcher.cancel()
+
+    def start(self) -> None:
+        """Look for departures from now on."""
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        old: set[asyncio.Task[None]] = set()
+        while True:
+            await asyncio.sleep(_DEPARTURE_CHECK_S)
+            for task in old & self._answering.keys() - self._watched.keys():
+                watching = _cancel_when_gone(task, self._answering[task])
+                self._watched[task] = asyncio.get_running_loop().create_task(watching)
+            old = set(self._answering)
+
+
+async def _cancel_when_gone(task: asyncio.Task[None], receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+    task.cancel()

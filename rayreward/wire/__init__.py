@@ -1,0 +1,57 @@
+"""The native API on the wire: requests and answers, as JSON or msgpack.
+
+What arrives: bodies. What leaves: samples and outputs, and back. Types, requests and answers have a module each.
+"""
+
+from __future__ import annotations
+
+from rayreward.wire.answers import decode_answer, encode, encode_answer, output_body
+from rayreward.wire.bodies import (
+    MSGPACK,
+    AnswerBody,
+    ErrorBody,
+    FailureBody,
+    Format,
+    MetricBody,
+    OutputBody,
+    SampleBody,
+    ScoreBody,
+    ServiceBody,
+    TimingsBody,
+    TypedScoreBody,
+)
+from rayreward.wire.requests import (
+    decode_json,
+    decode_sample,
+    decode_score_request,
+    encode_score_request,
+    refusal_of,
+    refuse_deep_nesting,
+    refuse_surrogates,
+)
+
+__all__ = [
+    "MSGPACK",
+    "AnswerBody",
+    "ErrorBody",
+    "FailureBody",
+    "Format",
+    "MetricBody",
+    "OutputBody",
+    "SampleBody",
+    "ScoreBody",
+    "ServiceBody",
+    "TimingsBody",
+    "TypedScoreBody",
+    "decode_answer",
+    "decode_json",
+    "decode_sample",
+    "decode_score_request",
+    "encode",
+    "encode_answer",
+    "encode_score_request",
+    "output_body",
+    "refusal_of",
+    "refuse_deep_nesting",
+    "refuse_surrogates",
+]
