@@ -28,7 +28,7 @@ from rayreward.errors import (
 )
 from rayreward.outcome import failed_output
 from rayreward.router.batching import BatchLimits
-from rayreward.router.coalescer import Coalescer
+from rayreward.router.coalescer import Coalescer, Send
 from rayreward.types import RewardOutput, Sample
 
 _SLOTS = 2
@@ -156,9 +156,20 @@ class RunClient:
         loop = asyncio.get_running_loop()
         lane = self._lanes.get(loop)
         if lane is None:
-            lane = self._lanes[loop] = Coalescer(self._send, slot_count=_SLOTS, limits=_LIMITS, now=self._now)
+            # Weakly: as a cycle the client would be collected together with its open sockets, and could not close them.
+            send = weakref.WeakMethod(self._send)
+            lane = self._lanes[loop] = Coalescer(
+                lambda batch: _alive(send)(batch), slot_count=_SLOTS, limits=_LIMITS, now=self._now
+            )
         return lane
 
 
 _Lanes = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Coalescer]
 """Futures belong to an event loop, so each coalesces its own callers."""
+
+
+def _alive(method: weakref.WeakMethod[Send]) -> Send:
+    found = method()
+    if found is None:
+        raise RuntimeError("a client was collected while somebody waited for it; this is a bug in rayreward")
+    return found
