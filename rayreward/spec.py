@@ -119,6 +119,11 @@ class RewardSpec(PartSpec):
         ray_actor_options: num_cpus, num_gpus, resources, runtime_env, … of a replica.
         max_ongoing_requests: calls (batches) under way in one replica.
         max_batch_samples, max_batch_bytes: what travels in one call.
+        cache_entries: scores that the router keeps of a reward that declares itself deterministic; 0 keeps none, and
+            scores even the same sample twice.
+        cache_bytes: about how much memory they may take.
+        group_size: of a prompt, for a group reward whose samples do not say.
+        group_wait_s: how long a group's first sample waits for its last.
     """
 
     name: str
@@ -131,6 +136,10 @@ class RewardSpec(PartSpec):
     max_ongoing_requests: int = pydantic.Field(default=2, ge=1)
     max_batch_samples: int = pydantic.Field(default=256, ge=1)
     max_batch_bytes: int = pydantic.Field(default=8 * 2**20, ge=1)
+    cache_entries: int = pydantic.Field(default=100_000, ge=0)
+    cache_bytes: int = pydantic.Field(default=256 * 2**20, ge=0)
+    group_size: int | None = pydantic.Field(default=None, ge=1)
+    group_wait_s: float = pydantic.Field(default=30.0, gt=0, le=600)
 
     @pydantic.field_validator("name")
     @classmethod

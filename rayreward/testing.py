@@ -29,11 +29,14 @@ from rayreward.client.sync import run_sync
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.log.record import RewardLog
+from rayreward.router.admission import AdmissionPolicy
 from rayreward.router.batching import BatchLimits
-from rayreward.router.coalescer import Coalescer, Send
+from rayreward.router.coalescer import Send
 from rayreward.router.config import Limits, OpenRLHFPolicy
+from rayreward.router.facts import RewardFacts
+from rayreward.router.lane import LanePolicy, open_lane
 from rayreward.router.openrlhf import OpenRLHFRoute
-from rayreward.router.router import Lane, Router
+from rayreward.router.router import Router
 from rayreward.serve.door import Door
 from rayreward.types import RewardOutput, Sample, Timings, Trajectory
 from rayreward.workers import Runner, build_runner
@@ -139,6 +142,8 @@ class served:
     Args:
         rewards: by name, rewards or functions; the first is the main one.
         token: what callers must send; its own client does.
+        policy: how the router treats the samples of each reward.
+        admission: how much may wait in the router.
 
     Attributes:
         client: an `HttpClient` whose requests go through the door, bytes and all.
@@ -154,6 +159,8 @@ class served:
         openrlhf: OpenRLHFPolicy | None = None,
         limits: Limits | None = None,
         token: str | None = None,
+        policy: LanePolicy | None = None,
+        admission: AdmissionPolicy | None = None,
         log: RewardLog | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -163,10 +170,12 @@ class served:
         }
         self._runners = {name: build_runner(reward) for name, reward in self._rewards.items()}
         lanes = {
-            name: Lane(Coalescer(_sending(runner, now), slot_count=2, limits=BatchLimits(), now=now))
+            name: open_lane(
+                _sending(runner, now), slot_count=2, limits=BatchLimits(), policy=policy or LanePolicy(), now=now
+            )
             for name, runner in self._runners.items()
         }
-        self.router = Router(lanes, main_reward=next(iter(lanes)), log=log, now=now)
+        self.router = Router(lanes, main_reward=next(iter(lanes)), log=log, admission=admission, now=now)
         route = OpenRLHFRoute(self.router, openrlhf or OpenRLHFPolicy())
         digest = hashlib.sha256(token.encode()).hexdigest() if token else None
         self.door = Door(self.router, route, limits or Limits(), token_sha256=digest)
@@ -177,15 +186,14 @@ class served:
     async def __aenter__(self) -> Self:
         for name, runner in self._runners.items():
             await runner.start()
-            lane = self.router.lanes[name]
-            lane.version, lane.description, lane.is_ready = runner.version, self._rewards[name].description, True
+            self.router.lanes[name].learn(RewardFacts.of(self._rewards[name], runner.version))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.client.aclose()
         await self.http.aclose()
         for lane in self.router.lanes.values():
-            await lane.coalescer.close()
+            await lane.close()
         for runner in self._runners.values():
             await runner.stop()
 

@@ -1,18 +1,20 @@
 """Which waiting samples travel together.
 
-What arrives: samples with their sizes, in order. What leaves: batches, first come first served, each within the
-limits; what must stay together (a group) does, and what is over a limit alone still travels, alone. There is no timer:
-a batch is taken when a replica can take it, and holds whatever has come by then.
+What arrives: samples with their sizes, in order. What leaves: batches, each within the limits: the most urgent first,
+callers in turns, a caller's own first come first served. What must stay together (a group) does, and what is over a
+limit alone still travels, alone. There is no timer: a batch is taken when a replica can take it, and holds whatever
+has come by then.
 
 Pure: no clock, no tasks, no sockets.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from rayreward.router.turns import Turns
 
 T = TypeVar("T")
 
@@ -38,27 +40,34 @@ class BatchQueue(Generic[T]):
 
     def __init__(self, limits: BatchLimits) -> None:
         self._limits = limits
-        self._waiting: deque[tuple[Sequence[T], int]] = deque()
+        self._waiting: Turns[tuple[Sequence[T], int]] = Turns()
         self._item_count = 0
 
     def __len__(self) -> int:
         return self._item_count
 
-    def add(self, items: Sequence[T], *, size_bytes: int) -> None:
-        """Let `items` wait behind the others; they will travel in one batch."""
-        self._waiting.append((items, size_bytes))
+    def add(self, items: Sequence[T], *, size_bytes: int, rank: int = 0, caller: str = "") -> None:
+        """Let `items` wait behind the caller's others; they will travel in one batch.
+
+        Args:
+            items: what stays together.
+            size_bytes: of all of them.
+            rank: 0 is the most urgent; see `rayreward.router.terms.PRIORITIES`.
+            caller: takes turns with the others.
+        """
+        self._waiting.add((items, size_bytes), rank=rank, caller=caller)
         self._item_count += len(items)
 
     def take(self) -> list[T]:
         """The next batch; empty where nothing waits."""
         batch: list[T] = []
-        total_bytes = 0
-        while self._waiting:
-            items, size_bytes = self._waiting[0]
-            is_full = len(batch) + len(items) > self._limits.max_samples
-            if batch and (is_full or total_bytes + size_bytes > self._limits.max_bytes):
-                break
-            total_bytes += size_bytes
-            batch += self._waiting.popleft()[0]
+        max_samples, bytes_left = self._limits.max_samples, self._limits.max_bytes
+
+        def fits(unit: tuple[Sequence[T], int]) -> bool:
+            return not batch or (len(batch) + len(unit[0]) <= max_samples and unit[1] <= bytes_left)
+
+        while (unit := self._waiting.take(fits)) is not None:
+            batch += unit[0]
+            bytes_left -= unit[1]
         self._item_count -= len(batch)
         return batch

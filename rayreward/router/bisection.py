@@ -32,11 +32,12 @@ def bisecting(send: Send, *, scores_one_by_one: Callable[[], bool]) -> Send:
             however alike they are, and only a call that raises is tried again.
     """
 
-    async def send_in_parts(batch: list[Sample]) -> list[RewardOutput]:
+    async def send_in_parts(batch: list[Sample]) -> Sequence[RewardOutput]:
         outputs = await _attempt(send, batch)
+        if not outputs.is_blamable(scores_one_by_one()):
+            return outputs.outputs
         budget = _CALLS_A_LEVEL * (len(batch) - 1).bit_length()
-        parts = [(0, len(batch))] if outputs.is_blamable(scores_one_by_one()) else []
-        found = outputs.outputs
+        parts, found = [(0, len(batch))], list(outputs.outputs)
         while parts and budget >= 2:
             start, end = parts.pop()
             middle = _middle(batch, start, end)
@@ -56,7 +57,7 @@ def bisecting(send: Send, *, scores_one_by_one: Callable[[], bool]) -> Send:
 class _Attempt:
     """What one call brought."""
 
-    def __init__(self, outputs: list[RewardOutput], *, is_whole: bool) -> None:
+    def __init__(self, outputs: Sequence[RewardOutput], *, is_whole: bool) -> None:
         self.outputs, self._is_whole = outputs, is_whole
 
     def is_blamable(self, scores_one_by_one: bool) -> bool:
@@ -74,9 +75,10 @@ async def _attempt(send: Send, batch: list[Sample]) -> _Attempt:
         answered = await send(batch)
     except Exception as error:  # noqa: BLE001 - the boundary: whatever broke the call is a failure of its samples
         return _Attempt([failed_output(error)] * len(batch), is_whole=True)
-    outputs = to_outputs(answered, len(batch))
-    has_count = isinstance(answered, Sequence) and len(answered) == len(batch)
-    return _Attempt(outputs, is_whole=not has_count)
+    has_count = isinstance(answered, list) and len(answered) == len(batch)
+    if has_count and isinstance(answered[0], RewardOutput) and answered[0].failure is None:
+        return _Attempt(answered, is_whole=False)  # as it came: whoever asked reads each output anyway
+    return _Attempt(to_outputs(answered, len(batch)), is_whole=not has_count)
 
 
 def _middle(batch: Sequence[Sample], start: int, end: int) -> int | None:

@@ -167,7 +167,9 @@ def _is_absence(error: Exception) -> bool:
 
 
 def _is_all_unavailable(outputs: Sequence[RewardOutput]) -> bool:
-    if not isinstance(outputs, Sequence) or not outputs:
-        return False
-    failures = [output.failure if isinstance(output, RewardOutput) else None for output in outputs]
-    return all(failure is not None and failure.kind is FailureKind.UNAVAILABLE for failure in failures)
+    return isinstance(outputs, Sequence) and bool(outputs) and all(map(_is_unavailable, outputs))
+
+
+def _is_unavailable(output: RewardOutput) -> bool:
+    failure = output.failure if isinstance(output, RewardOutput) else None
+    return failure is not None and failure.kind is FailureKind.UNAVAILABLE

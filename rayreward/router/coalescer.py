@@ -126,8 +126,13 @@ class Coalescer:
         """Samples that no batch has taken yet."""
         return len(self._queue)
 
-    async def score(self, samples: Sequence[Sample], *, timeout_s: float | None = None) -> list[RewardOutput]:
-        """One output a sample, in order; those without an answer after `timeout_s` fail as `timeout`."""
+    async def score(
+        self, samples: Sequence[Sample], *, timeout_s: float | None = None, rank: int = 0, caller: str = ""
+    ) -> list[RewardOutput]:
+        """One output a sample, in order; those without an answer after `timeout_s` fail as `timeout`.
+
+        `rank` 0 leaves first; callers of one rank take turns.
+        """
         if not samples:
             return []
         if self._is_closed:
@@ -139,7 +144,8 @@ class Coalescer:
         call = _Call(samples, turn.arrived_s, [None] * len(samples), len(samples), loop.create_future())
         for positions in _units(samples):
             size_bytes = sum([samples[position].size_bytes for position in positions])
-            self._queue.add([(call, position) for position in positions], size_bytes=size_bytes)
+            items = [(call, position) for position in positions]
+            self._queue.add(items, size_bytes=size_bytes, rank=rank, caller=caller)
         self._schedule_pump(loop)
         deadline = None
         if timeout_s is not None:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 import pydantic
 
 from rayreward.errors import ConfigError, RewardLoadError
+from rayreward.router.admission import AdmissionPolicy
 from rayreward.spec import RewardSpec
 from rayreward.strict import StrictModel, read_yaml
 
@@ -73,6 +74,7 @@ class ServiceConfig(StrictModel):
 
     Attributes:
         default_reward: what ``/get_reward`` scores by; the only reward, or the first.
+        admission: how much may wait in the router.
         listen: the router's own port; without it requests come through Serve's proxy alone.
         log_dir: where the reward log is written; none where left out.
         token_sha256: of the bearer token that callers must send, as 64 hexadecimal digits. Only the hash travels.
@@ -83,6 +85,7 @@ class ServiceConfig(StrictModel):
     default_reward: str | None = None
     openrlhf: OpenRLHFPolicy = OpenRLHFPolicy()
     limits: Limits = Limits()
+    admission: AdmissionPolicy = AdmissionPolicy()
     listen: ListenSpec | None = None
     log_dir: str | None = None
     token_sha256: str | None = pydantic.Field(default=None, pattern=r"^[0-9a-f]{64}$")

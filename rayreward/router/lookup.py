@@ -31,6 +31,11 @@ class Lookup:
         self._led: dict[int, Flight] = {}
         self.stats = CacheStats()
 
+    @property
+    def is_leading(self) -> bool:
+        """Whether samples are under way that others may wait for."""
+        return bool(self._led)
+
     async def score(self, samples: Sequence[Sample], terms: Terms, *, version: str) -> list[RewardOutput]:
         """One output a sample, in order, by the version that is served now."""
         started_s = self._now()

@@ -41,15 +41,17 @@ class OpenRLHFRoute:
         self._news = asyncio.Event()
         self._waiting_count = 0
 
-    async def answer(self, name: str | None, request: RewardRequest, *, run: str | None) -> list[TrainerAnswer]:
-        """One answer a query, in order.
+    async def answer(
+        self, name: str | None, request: RewardRequest, *, run: str | None, group_size: int | None = None
+    ) -> list[TrainerAnswer]:
+        """One answer a query, in order; `group_size` is how many samples a prompt has, where the request says so.
 
         Raises:
             UnknownRewardError: no such reward; nothing was scored.
         """
         started_s = self._router.now()
         items, prompts = request.items, request.prompts
-        outputs = await self._score(name, items, prompts, run)
+        outputs = await self._score(name, items, prompts, run, group_size)
         left_s = self._policy.answer_within_s - (self._router.now() - started_s)
         return await self._settle_all(name, items, prompts, outputs, run, within_s=left_s)
 
@@ -101,18 +103,25 @@ class OpenRLHFRoute:
         self._announce()
 
     async def _score(
-        self, name: str | None, items: Sequence[Item], groups: Sequence[str], run: str | None
+        self,
+        name: str | None,
+        items: Sequence[Item],
+        groups: Sequence[str],
+        run: str | None,
+        group_size: int | None = None,
     ) -> list[RewardOutput]:
         """Score what is a sample; what failed while it was read keeps its failure."""
         name, _ = self._router.lane(name)
         means = self._means.setdefault(name, NeutralMeans())
         for group, item in zip(groups, items, strict=True):
-            size = item.group_size if isinstance(item, Sample) else None
+            size = (item.group_size if isinstance(item, Sample) else None) or group_size
             means.begin(run or _NO_RUN, group, size=size, now_s=self._router.now())
         outputs: list[RewardOutput] = []
         try:
             samples = [item for item in items if isinstance(item, Sample)]
-            scored = iter(await self._router.score(name, samples, timeout_s=self._policy.answer_within_s))
+            limit_s = self._policy.answer_within_s
+            asked = self._router.score_in_turn(name, samples, timeout_s=limit_s, caller=run, group_size=group_size)
+            scored = iter(await asked)
             outputs = [next(scored) if isinstance(item, Sample) else item for item in items]
         finally:  # a caller that leaves takes its samples out of the groups again
             scores = [output.score for output in outputs] or [None] * len(items)

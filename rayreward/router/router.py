@@ -8,29 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from rayreward.errors import UnknownRewardError, did_you_mean
 from rayreward.log.record import LogRecord, RewardLog
-from rayreward.router.coalescer import Coalescer
+from rayreward.router.admission import Admission, AdmissionPolicy, Gate, Ticket
+from rayreward.router.lane import Lane
 from rayreward.router.runs import RunStats, RunTally
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.router.stats import RouterStats
+from rayreward.router.terms import Priority, Terms, rank_of
+from rayreward.types import FailureKind, RewardInfo, RewardOutput, Sample
 
-
-@dataclass(slots=True)
-class Lane:
-    """One reward in the router.
-
-    Attributes:
-        coalescer: carries its samples to replicas.
-        is_ready: whether a replica has loaded it.
-        version: as the last answering replica reported it.
-    """
-
-    coalescer: Coalescer
-    description: str | None = None
-    is_ready: bool = False
-    version: str | None = None
+__all__ = ["Lane", "Router"]
 
 
 class Router:
@@ -40,6 +28,7 @@ class Router:
         lanes: the rewards; the first is the default.
         main_reward: what an unnamed request is scored by.
         log: where outputs are recorded.
+        admission: how much may wait.
         now: the clock of deadlines, in seconds.
     """
 
@@ -49,8 +38,10 @@ class Router:
         *,
         main_reward: str,
         log: RewardLog | None = None,
+        admission: AdmissionPolicy | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._gate = Gate(Admission(admission or AdmissionPolicy(), now=now))
         self.lanes, self.main_reward, self.log, self.now = lanes, main_reward, log, now
         self._runs = RunTally()
 
@@ -67,18 +58,71 @@ class Router:
         return name, lane
 
     async def score(
-        self, name: str | None, samples: Sequence[Sample], *, timeout_s: float | None = None
+        self,
+        name: str | None,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: float | None = None,
+        priority: Priority = "train",
+        caller: str | None = None,
+        group_size: int | None = None,
     ) -> list[RewardOutput]:
         """One output a sample, in order.
 
+        Args:
+            name: the reward; the main one where left out.
+            samples: what to score.
+            timeout_s: after which samples without an answer fail as `timeout`.
+            priority: "train" goes before "eval", and "batch" comes last.
+            caller: whose samples they are (the run): callers take turns.
+            group_size: of how many samples a prompt's group is, where the samples do not say.
+
         Raises:
             UnknownRewardError: no such reward.
+            InvalidInputError: no such priority.
+            BackpressureError: too much waits already; nothing was scored.
         """
-        _, lane = self.lane(name)
-        outputs = await lane.coalescer.score(samples, timeout_s=timeout_s)
+        name, lane = self.lane(name)
+        if not samples:
+            return []
+        terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
+        ticket = _ticket(name, samples, terms)
+        self._gate.enter(ticket)
+        return await self._score_inside(lane, samples, terms, ticket)
+
+    async def score_in_turn(
+        self,
+        name: str | None,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: float | None = None,
+        caller: str | None = None,
+        group_size: int | None = None,
+    ) -> list[RewardOutput]:
+        """`score` for a training that must not be refused: it is held while too much waits.
+
+        Samples that are not let in within `timeout_s` fail as `rejected`.
+        """
+        name, lane = self.lane(name)
+        if not samples:
+            return []
+        terms, started_s = Terms(timeout_s, 0, caller or "", group_size), self.now()
+        ticket = _ticket(name, samples, terms)
+        if not await self._gate.enter_in_turn(ticket, timeout_s=timeout_s):
+            text = f"too much waited in the router for {timeout_s} s: it takes what its 'admission' limits say"
+            return [RewardOutput.failed(FailureKind.REJECTED, text)] * len(samples)
+        return await self._score_inside(lane, samples, terms.after(self.now() - started_s), ticket)
+
+    async def _score_inside(
+        self, lane: Lane, samples: Sequence[Sample], terms: Terms, ticket: Ticket
+    ) -> list[RewardOutput]:
+        try:
+            outputs = await lane.score(samples, terms)
+        finally:
+            self._gate.leave(ticket)
         for output in reversed(outputs):
             if output.version is not None:
-                lane.version, lane.is_ready = output.version, True
+                lane.note_version(output.version)
                 break
         return outputs
 
@@ -111,12 +155,25 @@ class Router:
 
     def describe(self) -> list[RewardInfo]:
         """What is served, by name."""
-        return [
-            RewardInfo(name, "ready" if lane.is_ready else "starting", lane.version, lane.description)
-            for name, lane in self.lanes.items()
-        ]
+        return [lane.info(name) for name, lane in self.lanes.items()]
+
+    def stats(self) -> RouterStats:
+        """What is going on, for whoever watches."""
+        admission = self._gate.admission
+        return RouterStats(
+            inside_samples=admission.total.samples,
+            inside_bytes=admission.total.size_bytes,
+            held_count=admission.held_count,
+            refused_count=admission.stats.refused_count,
+            lanes=tuple(lane.stats(name) for name, lane in self.lanes.items()),
+        )
 
     @property
     def is_ready(self) -> bool:
         """Whether every reward has a replica that loaded it."""
         return all(lane.is_ready for lane in self.lanes.values())
+
+
+def _ticket(name: str, samples: Sequence[Sample], terms: Terms) -> Ticket:
+    size_bytes = sum([sample.size_bytes for sample in samples])
+    return Ticket(name, terms.caller, terms.priority, len(samples), size_bytes)

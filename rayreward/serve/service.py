@@ -15,11 +15,13 @@ from starlette.requests import Request
 
 from rayreward.log.record import RewardLog
 from rayreward.router.batching import BatchLimits
-from rayreward.router.coalescer import Coalescer
 from rayreward.router.config import ServiceConfig
+from rayreward.router.lane import Lane, LanePolicy, open_lane
 from rayreward.router.openrlhf import OpenRLHFRoute
-from rayreward.router.router import Lane, Router
+from rayreward.router.router import Router
 from rayreward.router.runs import RunStats
+from rayreward.router.stats import RouterStats
+from rayreward.router.terms import Priority
 from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
 from rayreward.serve.listener import start_listener
@@ -29,7 +31,7 @@ from rayreward.types import RewardInfo, RewardOutput, Sample
 from rayreward.wire import ServiceBody
 
 _PROBE_PAUSE_S = 1.0
-"""Between attempts to reach a reward whose replicas are still starting."""
+"""Between looks at whether a reward must be asked what it is: it is still starting, was replaced, or was lost."""
 
 
 class RewardService:
@@ -44,12 +46,12 @@ class RewardService:
         specs = {spec.name: spec for spec in config.rewards}
         lanes = {name: _open_lane(specs[name], handle) for name, handle in handles.items()}
         log = RewardLog(config.log_dir, writer=_replica_name()) if config.log_dir else None
-        self._router = Router(lanes, main_reward=config.main_reward, log=log)
+        self._router = Router(lanes, main_reward=config.main_reward, log=log, admission=config.admission)
         self._openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
         self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
         self._listener = await start_listener(self._door, config.listen)
         loop = asyncio.get_running_loop()
-        self._probes = [loop.create_task(_probe(lane, handles[name])) for name, lane in lanes.items()]
+        self._probes = [loop.create_task(_keep_known(lane, handles[name])) for name, lane in lanes.items()]
 
     async def __call__(self, request: Request) -> Any:
         """An HTTP request from Serve's proxy."""
@@ -63,10 +65,15 @@ class RewardService:
         timeout_s: float | None = None,
         run: str | None = None,
         step: int | None = None,
+        priority: Priority = "train",
     ) -> list[RewardOutput]:
-        """One output a sample, in order; for in-cluster clients."""
+        """One output a sample, in order; for in-cluster clients.
+
+        Raises:
+            BackpressureError: too much waits in the router already; nothing was scored.
+        """
         name, _ = self._router.lane(reward)
-        outputs = await self._router.score(name, samples, timeout_s=timeout_s)
+        outputs = await self._router.score(name, samples, timeout_s=timeout_s, priority=priority, caller=run)
         self._router.record(name, samples, outputs, run=run, step=step)
         return outputs
 
@@ -91,6 +98,10 @@ class RewardService:
     async def run_stats(self, run: str) -> RunStats:
         """What became of a run's samples."""
         return self._router.run_stats(run)
+
+    async def stats(self) -> RouterStats:
+        """What is going on in the router."""
+        return self._router.stats()
 
     async def describe(self) -> list[RewardInfo]:
         """What is served."""
@@ -118,7 +129,7 @@ def _open_lane(spec: RewardSpec, handle: Any) -> Lane:
     replica_count = spec.num_replicas or max_replicas(spec)
     # As many calls as the replicas take at once: more would wait behind them instead of filling up here.
     slots = spec.max_ongoing_requests * replica_count
-    return Lane(Coalescer(send, slot_count=slots, limits=limits, now=time.monotonic))
+    return open_lane(send, slot_count=slots, limits=limits, policy=LanePolicy.of(spec), now=time.monotonic)
 
 
 def max_replicas(spec: RewardSpec) -> int:
@@ -130,14 +141,20 @@ DEFAULT_MAX_REPLICAS = 4
 """Enough to be useful on one machine; a cluster's owner sets autoscaling_config.max_replicas."""
 
 
-async def _probe(lane: Lane, handle: Any) -> None:
-    """Mark a lane ready as soon as one of its replicas answers."""
-    while not lane.is_ready:
-        try:
-            lane.version, lane.description = await call_handle(handle, "probe")
-            lane.is_ready = True
-        except Exception:  # noqa: BLE001 - a replica that fails to start is retried by Serve; /ready says so meanwhile
-            await asyncio.sleep(_PROBE_PAUSE_S)
+async def _keep_known(lane: Lane, handle: Any) -> None:
+    """Learn what the reward is as soon as a replica answers, and again when one answers as another version.
+
+    It also probes where the breaker is half open: a service that says it is unhealthy is sent no samples to find out.
+    """
+    while True:
+        is_probe = lane.wants_probe
+        if is_probe or lane.needs_facts:
+            try:
+                lane.learn(await call_handle(handle, "probe"))
+                lane.note_probe(is_probe, was_there=True)
+            except Exception:  # noqa: BLE001 - a replica that fails to start is retried by Serve; /ready says so
+                lane.note_probe(is_probe, was_there=False)
+        await asyncio.sleep(_PROBE_PAUSE_S)
 
 
 def _replica_name() -> str:

@@ -1,0 +1,196 @@
+"""One reward in the router: its policies, composed in one place.
+
+What arrives: admitted samples. What leaves: one output a sample, in order. Inwards from the door: known scores and
+twins (deterministic rewards), or siblings (group rewards); the breaker; the queue that forms batches; and around each
+call halves of a poisoned batch, and the breaker again. Which of them apply is known from the reward's facts, which a
+replica tells; a policy that does not apply costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rayreward.outcome import to_outputs
+from rayreward.router.assembly import Assembly
+from rayreward.router.batching import BatchLimits
+from rayreward.router.bisection import bisecting
+from rayreward.router.breaker import Breaker, BreakerPolicy, guarded, refusal
+from rayreward.router.cache import ResultCache
+from rayreward.router.coalescer import Coalescer, Send
+from rayreward.router.facts import RewardFacts
+from rayreward.router.lookup import Lookup
+from rayreward.router.stats import CacheSummary, LaneStats
+from rayreward.router.terms import Clock, Terms, too_late
+from rayreward.spec import RewardSpec
+from rayreward.types import RewardInfo, RewardOutput, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class LanePolicy:
+    """How one reward's samples are treated.
+
+    Attributes:
+        cache_entries: scores kept of a deterministic reward; 0 scores every sample, twins included.
+        cache_bytes: about how much memory they may take.
+        group_size: of a prompt, for group rewards whose samples do not say.
+        group_wait_s: how long a group's first sample waits for its last.
+        breaker: when the reward is left alone.
+    """
+
+    cache_entries: int = 100_000
+    cache_bytes: int = 256 * 2**20
+    group_size: int | None = None
+    group_wait_s: float = 30.0
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+
+    @classmethod
+    def of(cls, spec: RewardSpec) -> LanePolicy:
+        """What a reward's configuration says."""
+        return cls(
+            cache_entries=spec.cache_entries,
+            cache_bytes=spec.cache_bytes,
+            group_size=spec.group_size,
+            group_wait_s=spec.group_wait_s,
+        )
+
+
+@dataclass(slots=True)
+class Lane:
+    """One reward's way through the router; `open_lane` makes it.
+
+    Attributes:
+        coalescer: forms batches and sends them.
+        is_ready: whether a replica has loaded the reward.
+        version: as the last answering replica reported it.
+        facts: as a replica told them; those of an older version are asked again.
+    """
+
+    coalescer: Coalescer
+    description: str | None = None
+    is_ready: bool = False
+    version: str | None = None
+    facts: RewardFacts | None = None
+    breaker: Breaker | None = None
+    lookup: Lookup | None = None
+    assembly: Assembly | None = None
+    _learned: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def learn(self, facts: RewardFacts) -> None:
+        """A replica has told what the reward is."""
+        self.facts, self.version, self.description, self.is_ready = facts, facts.version, facts.description, True
+        self._learned.set()
+
+    def note_version(self, version: str) -> None:
+        """A replica has answered."""
+        self.version, self.is_ready = version, True
+
+    @property
+    def needs_facts(self) -> bool:
+        """Whether what is known is of another version, or nothing is."""
+        return self.facts is None or self.facts.version != self.version
+
+    @property
+    def wants_probe(self) -> bool:
+        """Whether the breaker lets one call find out; a True must be followed by `note_probe`."""
+        return self.breaker is not None and self.breaker.state == "half-open" and self.breaker.admits()
+
+    def note_probe(self, is_probe: bool, *, was_there: bool) -> None:
+        """What the call has found; one that was no probe counts for nothing."""
+        if is_probe and self.breaker is not None:
+            self.breaker.note(was_there=was_there)
+
+    async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
+        """One output a sample, in order."""
+        if self.lookup is None and self.assembly is None:
+            return await self._dispatch(samples, terms)
+        if self.facts is None and not await self._learn_in_time(terms.timeout_s):
+            return [too_late(terms.timeout_s)] * len(samples)
+        facts = self.facts
+        if facts is not None and facts.compares_groups and self.assembly is not None:
+            return await self.assembly.score(samples, terms)
+        if facts is not None and facts.is_deterministic and self.lookup is not None and not self.needs_facts:
+            return await self.lookup.score(samples, terms, version=facts.version)
+        return await self._dispatch(samples, terms)
+
+    async def close(self) -> None:
+        """Take nothing more; what is under way fails as `cancelled`."""
+        await self.coalescer.close()
+        if self.assembly is not None:
+            await self.assembly.close()
+
+    async def _dispatch(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
+        if self.breaker is not None and self.breaker.refuses:
+            return [refusal(self.breaker)] * len(samples)
+        return await self.coalescer.score(samples, timeout_s=terms.timeout_s, rank=terms.priority, caller=terms.caller)
+
+    async def _learn_in_time(self, timeout_s: float | None) -> bool:
+        """Until a replica is there: nothing could be scored earlier anyway."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._learned.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def info(self, name: str) -> RewardInfo:
+        """What is said of the reward in public."""
+        state = "ready" if self.is_ready else "starting"
+        extra: dict[str, Any] = {}
+        if self.breaker is not None and self.breaker.state != "closed":
+            state = "unhealthy"
+            extra = {"breaker": self.breaker.state, "retry_in_s": round(self.breaker.retry_in_s, 3)}
+        if self.facts is not None and self.facts.is_deterministic and self.lookup is not None:
+            extra["cache_hit_rate"] = round(self.lookup.stats.hit_rate, 4)
+        return RewardInfo(name, state, self.version, self.description, extra=extra)
+
+    def stats(self, name: str) -> LaneStats:
+        """What is going on."""
+        counted = self.coalescer.stats
+        return LaneStats(
+            reward=name,
+            state=self.info(name).state,
+            version=self.version,
+            waiting_count=self.coalescer.waiting_count,
+            in_flight_count=counted.in_flight_count,
+            sample_count=counted.sample_count,
+            batch_count=counted.batch_count,
+            dropped_count=counted.dropped_count,
+            failure_counts=dict(counted.failure_counts),
+            breaker="closed" if self.breaker is None else self.breaker.state,
+            breaker_opened_count=0 if self.breaker is None else self.breaker.opened_count,
+            open_group_count=0 if self.assembly is None else self.assembly.open_count,
+            cache=None if self.lookup is None else CacheSummary.of(self.lookup),
+        )
+
+
+def open_lane(send: Send, *, slot_count: int, limits: BatchLimits, policy: LanePolicy, now: Clock) -> Lane:
+    """The lane of one reward.
+
+    Args:
+        send: carries a batch to a replica and brings its outputs.
+        slot_count: batches under way at once.
+        limits: what one batch may hold.
+        policy: how its samples are treated.
+        now: the clock, in seconds.
+    """
+    breaker = Breaker(policy.breaker, now=now)
+    halving = bisecting(
+        guarded(send, breaker), scores_one_by_one=lambda: lane.facts is None or lane.facts.scores_one_by_one
+    )
+
+    async def send_and_land(batch: list[Sample]) -> Sequence[RewardOutput]:
+        outputs = await halving(batch)
+        if lane.lookup is not None and lane.lookup.is_leading:
+            outputs = to_outputs(outputs, len(batch))
+            lane.lookup.land(batch, outputs)
+        return outputs
+
+    lane = Lane(Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now), breaker=breaker)
+    if policy.cache_entries:
+        cache = ResultCache(max_entries=policy.cache_entries, max_bytes=policy.cache_bytes)
+        lane.lookup = Lookup(cache, lane._dispatch, now=now)
+    lane.assembly = Assembly(lane._dispatch, group_size=policy.group_size, group_wait_s=policy.group_wait_s, now=now)
+    return lane
