@@ -6,6 +6,7 @@ reward's version and the seconds it took.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 
@@ -34,6 +35,10 @@ class RewardReplica:
         self._reward = reward
         runner = self._runner = build_runner(reward, process_count=spec.process_count)
         await runner.start()
+        # What is loaded by now stays: the collector need not walk through Ray and the reward's libraries at every
+        # few bursts of samples.
+        gc.collect()
+        gc.freeze()
 
     async def score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""

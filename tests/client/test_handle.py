@@ -7,7 +7,10 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+import cloudpickle
 import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
 from ray.exceptions import ActorDiedError
 
 from rayreward import HandleClient
@@ -17,20 +20,21 @@ from rayreward.types import RewardInfo, RewardOutput, Sample
 
 
 class Handle:
-    """Ray's handle: `handle.method.remote(…)` is awaitable and can be cancelled."""
+    """Ray's handle: `handle.options(method_name=…).remote(…)` is awaitable and can be cancelled."""
 
     def __init__(self, *losses: Exception, is_held: bool = False) -> None:
         self.losses, self.calls, self.cancelled_count = list(losses), list[tuple[Any, ...]](), 0
         self.is_held = is_held
+        self.were_by_reference = list[bool]()
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
+    def options(self, *, method_name: str, _by_reference: bool) -> Any:
         handle = self
 
         class Method:
             def remote(self, *args: Any, **options: Any) -> Any:
-                return Response(handle, name, args, options)
+                handle.were_by_reference.append(_by_reference)
+                # As Ray does it: what arrives is another object.
+                return Response(handle, method_name, pickle.loads(cloudpickle.dumps(args)), options)
 
         return Method()
 
@@ -98,6 +102,32 @@ async def test_a_lost_replica_is_asked_again(connected: Connect) -> None:
     handle = Handle(ActorDiedError())
     assert (await connected(handle).ascore([Sample(response="a")]))[0].score == 1.0
     assert len(handle.calls) == 2
+
+
+async def test_small_calls_go_directly_and_large_or_lost_ones_through_the_object_store(connected: Connect) -> None:
+    handle = Handle(ActorDiedError())
+    client = connected(handle)
+    await client.ascore([Sample(response="a")])
+    await client.ascore([Sample(response="x" * 4_000_000)])
+    assert handle.were_by_reference == [False, True, True]
+
+
+async def test_an_answer_that_is_too_large_to_come_directly_is_asked_for_once_more_and_then_never(
+    connected: Connect,
+) -> None:
+    too_large = AioRpcError(StatusCode.RESOURCE_EXHAUSTED, Metadata(), Metadata())
+    handle = Handle(too_large)
+    client = connected(handle)
+    for _ in range(2):
+        assert (await client.ascore([Sample(response="a")]))[0].score == 1.0
+    assert handle.were_by_reference == [False, True, True]
+
+
+async def test_any_other_error_of_the_transport_fails_the_samples(connected: Connect) -> None:
+    handle = Handle(AioRpcError(StatusCode.INTERNAL, Metadata(), Metadata()))
+    [output] = await connected(handle).ascore([Sample(response="a")])
+    assert output.failure is not None
+    assert len(handle.calls) == 1
 
 
 async def test_an_error_of_the_service_fails_the_samples_at_once(connected: Connect) -> None:
