@@ -115,7 +115,7 @@ class Admission:
 
     def enters(self, ticket: Ticket) -> bool:
         """Let the ticket in where there is room and nobody else's turn."""
-        if self.held_count and ticket.reward in self._held:
+        if self.held_count:
             self.hold(ticket)
             admitted = self._admit_held()
             if ticket not in admitted:

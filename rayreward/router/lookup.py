@@ -49,6 +49,9 @@ class Lookup:
             if led:
                 await self._lead([samples[position] for position in led], led, flights, outputs, left)
             positions = await self._wait(asker, terms.after(self._now() - started_s).timeout_s)
+        known = [output for output in outputs if output is not None]
+        if len(known) == len(outputs):
+            return known
         late = too_late(terms.timeout_s)
         return [late if output is None else output for output in outputs]
 

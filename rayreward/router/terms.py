@@ -6,7 +6,7 @@ What arrives: a deadline, a priority and a name. What leaves: one value that eve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from rayreward.errors import InvalidInputError, did_you_mean
@@ -39,7 +39,8 @@ class Terms:
         """The same after so many seconds have passed: the deadline is nearer, never behind."""
         if self.timeout_s is None or not seconds:
             return self
-        return replace(self, timeout_s=max(0.0, self.timeout_s - seconds))
+        # Not dataclasses.replace, which costs several times as much, for every sample that is asked alone.
+        return Terms(max(0.0, self.timeout_s - seconds), self.priority, self.caller, self.group_size)
 
 
 class Ask(Protocol):

@@ -50,3 +50,14 @@ def test_what_belongs_together_is_never_split() -> None:
         queue.add(items, size_bytes=1)
     assert [queue.take() for _ in range(4)] == [["a", "b"], ["c", "d"], ["e", "f", "g", "h"], ["i"]]
     assert len(queue) == 0
+
+
+def test_the_most_urgent_fill_a_batch_first_and_callers_share_it() -> None:
+    queue = BatchQueue[str](BatchLimits(max_samples=4))
+    for number in range(3):
+        queue.add([f"batch{number}"], size_bytes=1, rank=2, caller="job")
+        queue.add([f"a{number}"], size_bytes=1, caller="a")
+    queue.add(["b0"], size_bytes=1, caller="b")
+    assert queue.take() == ["a0", "b0", "a1", "a2"]
+    assert queue.take() == ["batch0", "batch1", "batch2"]
+    assert len(queue) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rayreward.errors import UnknownRewardError
+from rayreward.errors import InvalidInputError, UnknownRewardError
 from rayreward.log.record import RewardLog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer
@@ -62,3 +62,22 @@ async def test_what_was_answered_is_logged(router: Router) -> None:
         (1.0, 1.0, None),
         (None, None, "timeout"),
     ]
+
+
+async def test_an_unknown_priority_is_answered_with_the_known_ones(router: Router) -> None:
+    with pytest.raises(InvalidInputError, match=r"no priority 'trian'; did you mean 'train'.*batch, eval, train"):
+        await router.score("first", [Sample(response="a")], priority="trian")  # type: ignore[arg-type]
+
+
+async def test_says_what_is_going_on(router: Router) -> None:
+    await router.score("first", [Sample(response="a"), Sample(response="b")])
+    stats = router.stats()
+    assert (stats.inside_samples, stats.inside_bytes, stats.held_count, stats.refused_count) == (0, 0, 0, 0)
+    first, second = stats.lanes
+    assert (first.reward, first.sample_count, first.batch_count, first.failure_counts) == (
+        "first",
+        2,
+        1,
+        {"timeout": 1},
+    )
+    assert (second.reward, second.state, second.sample_count) == ("second", "starting", 0)

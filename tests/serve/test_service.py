@@ -39,10 +39,10 @@ def test_a_batch_reward_that_raises_for_one_sample_scores_the_others(client: Htt
     assert kinds(outputs) == [1.0, 2.0, "error", 4.0]
 
 
-def test_a_batch_reward_with_too_few_outputs_fails_its_batch_and_says_so(client: HttpClient) -> None:
+def test_a_batch_reward_with_too_few_outputs_fails_the_sample_that_made_it_so_and_says_so(client: HttpClient) -> None:
     outputs = client.score([{"response": one} for one in ("1", "few")], reward="batched")
-    assert kinds(outputs) == ["invalid_output", "invalid_output"]
-    assert "asked for 2, found 1" in outputs[0].failure.message
+    assert kinds(outputs) == [1.0, "invalid_output"]
+    assert "asked for 1, found 0" in outputs[1].failure.message
 
 
 def test_4096_samples_come_back_in_order(client: HttpClient) -> None:

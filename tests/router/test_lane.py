@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from rayreward.errors import ServiceUnavailableError
+from rayreward.router.batching import BatchLimits
+from rayreward.router.facts import RewardFacts
+from rayreward.router.lane import Lane, LanePolicy, open_lane
+from rayreward.router.terms import Terms
+from rayreward.testing import ManualClock, ScriptedReward
+from rayreward.types import RewardOutput, Sample
+from tests.router.stages import Stage, said, samples, turns
+
+TERMS = Terms()
+
+
+def lane(send: Any, *, facts: RewardFacts | None = None, clock: ManualClock | None = None, **policy: Any) -> Lane:
+    opened = open_lane(
+        send, slot_count=1, limits=BatchLimits(), policy=LanePolicy(**policy), now=clock or ManualClock()
+    )
+    if facts is not None:
+        opened.learn(facts)
+    return opened
+
+
+DETERMINISTIC = RewardFacts("v", is_deterministic=True)
+
+
+class TestWhatApplies:
+    async def test_a_deterministic_rewards_twins_and_repetitions_are_scored_once(self) -> None:
+        stage = Stage()
+        one = lane(stage, facts=DETERMINISTIC)
+        outputs = await asyncio.gather(*(one.score(samples("a", "bb"), TERMS) for _ in range(4)))
+        outputs.append(await one.score(samples("bb"), TERMS))
+        assert [said(listed) for listed in outputs] == [[1.0, 2.0]] * 4 + [[2.0]]
+        assert stage.asked == [["a", "bb"]]
+        cache = one.stats("r").cache
+        assert cache is not None
+        assert (cache.miss_count, cache.twin_count, cache.hit_count, cache.entry_count) == (2, 6, 1, 2)
+        assert one.info("r").extra["cache_hit_rate"] == round(7 / 9, 4)
+
+    async def test_every_other_rewards_sample_is_scored_each_time(self) -> None:
+        stage = Stage()
+        one = lane(stage, facts=RewardFacts("v"))
+        await one.score(samples("a", "a"), TERMS)
+        assert stage.asked == [["a", "a"]]
+
+    async def test_a_cache_that_is_switched_off_scores_each_time_too(self) -> None:
+        stage = Stage()
+        one = lane(stage, facts=DETERMINISTIC, cache_entries=0)
+        await one.score(samples("a", "a"), TERMS)
+        assert stage.asked == [["a", "a"]]
+        assert one.stats("r").cache is None
+
+    async def test_a_group_rewards_samples_wait_for_one_another(self) -> None:
+        stage = Stage()
+        one = lane(stage, facts=RewardFacts("v", compares_groups=True, scores_one_by_one=False), group_size=2)
+        calls = [asyncio.create_task(one.score(samples(response, prompt="p"), TERMS)) for response in ("a", "bb")]
+        assert [said(await call) for call in calls] == [[1.0], [2.0]]
+        assert stage.asked == [["a", "bb"]]
+
+    async def test_until_a_replica_has_told_what_the_reward_is_samples_wait(self) -> None:
+        stage = Stage()
+        one = lane(stage)
+        call = asyncio.create_task(one.score(samples("a", "a"), TERMS))
+        assert said(await one.score(samples("b"), Terms(timeout_s=0.0))) == ["timeout"]
+        assert stage.asked == []
+        one.learn(DETERMINISTIC)
+        assert said(await call) == [1.0, 1.0]
+        assert stage.asked == [["a"]]
+
+    async def test_a_new_version_is_asked_everything_and_nothing_is_kept_until_it_is_known(self) -> None:
+        stage = Stage()
+        one = lane(stage, facts=DETERMINISTIC)
+        await one.score(samples("a"), TERMS)
+        one.note_version("v2")
+        assert one.needs_facts
+        await one.score(samples("a", "a"), TERMS)
+        one.learn(RewardFacts("v2", is_deterministic=True))
+        await one.score(samples("a", "a"), TERMS)
+        assert stage.asked == [["a"], ["a", "a"], ["a"]]
+
+    async def test_an_urgent_sample_leaves_before_those_that_have_waited_longer(self) -> None:
+        stage = Stage(is_held=True)
+        one = open_lane(stage, slot_count=1, limits=BatchLimits(max_samples=1), policy=LanePolicy(), now=ManualClock())
+        one.learn(RewardFacts("v"))
+        calls = [asyncio.create_task(one.score(samples("first"), TERMS))]
+        await turns()
+        for response, priority in (("batch", 2), ("eval", 1), ("train", 0)):
+            calls.append(asyncio.create_task(one.score(samples(response), Terms(priority=priority))))
+        await turns()
+        stage.release()
+        await asyncio.gather(*calls)
+        assert stage.asked == [["first"], ["train"], ["eval"], ["batch"]]
+
+    async def test_what_no_caller_waits_for_any_longer_is_not_sent(self) -> None:
+        stage = Stage(is_held=True)
+        one = lane(stage, facts=RewardFacts("v"))
+        first = asyncio.create_task(one.score(samples("first"), TERMS))
+        await turns()
+        assert said(await one.score(samples("late"), Terms(timeout_s=0.0))) == ["timeout"]
+        stage.release()
+        await first
+        await turns()
+        assert stage.asked == [["first"]]
+        assert one.stats("r").dropped_count == 1
+
+
+class TestTrouble:
+    async def test_a_poisoned_batch_costs_the_poison_alone_and_its_neighbours_are_kept(self) -> None:
+        async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
+            if any(sample.response == "bad" for sample in batch):
+                raise ValueError("cannot be read")
+            return [RewardOutput(1.0) for _ in batch]
+
+        one = lane(send, facts=DETERMINISTIC)
+        outputs = await one.score(samples("a", "b", "bad", "c"), TERMS)
+        assert said(outputs) == [1.0, 1.0, "error", 1.0]
+        assert one.lookup is not None
+        assert len(one.lookup.cache) == 3
+
+    async def test_a_lost_reward_is_left_alone_and_known_scores_are_told_all_the_same(self) -> None:
+        clock, sent, is_lost = ManualClock(), list[int](), False
+
+        async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
+            sent.append(len(batch))
+            if is_lost:
+                raise ServiceUnavailableError("lost")
+            return [RewardOutput(1.0) for _ in batch]
+
+        one = lane(send, facts=DETERMINISTIC, clock=clock)
+        await one.score(samples("known"), TERMS)
+        is_lost = True
+        for number in range(8):
+            assert said(await one.score(samples(str(number)), TERMS)) == ["unavailable"]
+        assert len(sent) == 1 + 5
+        info = one.info("r")
+        assert (info.state, info.extra["breaker"], info.extra["retry_in_s"]) == ("unhealthy", "open", 1.0)
+        assert said(await one.score(samples("known"), TERMS)) == [1.0]
+        is_lost = False
+        clock.advance(1.0)
+        assert said(await one.score(samples("again"), TERMS)) == [1.0]
+        assert one.info("r").state == "ready"
+        assert one.stats("r").breaker_opened_count == 1
+
+    async def test_without_any_sample_a_probe_closes_the_breaker(self) -> None:
+        clock = ManualClock()
+        one = lane(Stage(answer=lambda sample: ServiceUnavailableError("lost")), facts=RewardFacts("v"), clock=clock)
+        for number in range(5):
+            await one.score(samples(str(number)), TERMS)
+        assert not one.wants_probe
+        clock.advance(1.0)
+        assert one.wants_probe
+        assert not one.wants_probe, "one at a time"
+        one.note_probe(True, was_there=False)
+        clock.advance(2.0)
+        assert one.wants_probe
+        one.note_probe(True, was_there=True)
+        assert one.info("r").state == "ready"
+
+
+def test_facts_are_read_from_the_reward() -> None:
+    facts = RewardFacts.of(ScriptedReward(), "v")
+    assert (facts.version, facts.is_deterministic, facts.compares_groups, facts.scores_one_by_one) == (
+        "v",
+        False,
+        False,
+        True,
+    )
