@@ -112,6 +112,8 @@ class RewardSpec(PartSpec):
     Attributes:
         name: its place in URLs: letters, digits, ``_ . -``.
         isolation: where it runs in its replica; the reward's own default where left out.
+        in_router: it has no replicas and runs inline in the router itself: for rewards of microseconds, which cost
+            less than the call that would carry them. One that blocks there holds up every other reward.
         timeout_s: seconds that a sample (pointwise) or a call (batch) may take.
         process_count: killable processes a replica.
         num_replicas: a fixed number instead of autoscaling.
@@ -128,6 +130,7 @@ class RewardSpec(PartSpec):
 
     name: str
     isolation: Isolation | None = None
+    in_router: bool = False
     timeout_s: float | None = pydantic.Field(default=None, gt=0)
     process_count: int = pydantic.Field(default=1, ge=1, le=256)
     num_replicas: int | None = pydantic.Field(default=None, ge=1)
@@ -152,6 +155,12 @@ class RewardSpec(PartSpec):
     def _check_scaling(self) -> Self:
         if self.num_replicas is not None and self.autoscaling_config:
             raise ValueError("give num_replicas (fixed) or autoscaling_config, not both")
+        has_replicas = self.num_replicas is not None or self.autoscaling_config or self.ray_actor_options
+        if self.in_router and (has_replicas or self.isolation not in (None, "inline") or self.process_count > 1):
+            raise ValueError(
+                "in_router: the reward runs inline in the router, without replicas: leave out isolation, "
+                "process_count, num_replicas, autoscaling_config and ray_actor_options, or in_router"
+            )
         return self
 
     def build(self) -> RewardFunction:
@@ -159,6 +168,8 @@ class RewardSpec(PartSpec):
         reward = super().build()
         if self.isolation is not None:
             reward.isolation = self.isolation
+        if self.in_router:
+            reward.isolation = "inline"
         if self.timeout_s is not None:
             reward.timeout_s = self.timeout_s
         return reward

@@ -19,7 +19,7 @@ import enum
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import httpx
@@ -31,15 +31,15 @@ from rayreward.function import Isolation, RewardFunction
 from rayreward.log.record import RewardLog
 from rayreward.router.admission import AdmissionPolicy
 from rayreward.router.batching import BatchLimits
-from rayreward.router.coalescer import Send
 from rayreward.router.config import Limits, OpenRLHFPolicy
 from rayreward.router.facts import RewardFacts
 from rayreward.router.lane import LanePolicy, open_lane
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Router
 from rayreward.serve.door import Door
-from rayreward.types import RewardOutput, Sample, Timings, Trajectory
-from rayreward.workers import Runner, build_runner
+from rayreward.serve.inner import send_to
+from rayreward.types import Trajectory
+from rayreward.workers import build_runner
 
 __all__ = ["EXIT", "HANG", "ManualClock", "ScriptedReward", "served"]
 
@@ -90,6 +90,7 @@ class ScriptedReward(RewardFunction):
         ConfigError: `EXIT` without a process of its own.
 
     Example:
+        >>> from rayreward import Sample
         >>> reward = ScriptedReward({"bad": ValueError("no")}, default=0.5)
         >>> [output.score for output in reward.score([Sample(response="good"), Sample(response="bad")])]
         [0.5, None]
@@ -171,7 +172,7 @@ class served:
         self._runners = {name: build_runner(reward) for name, reward in self._rewards.items()}
         lanes = {
             name: open_lane(
-                _sending(runner, now), slot_count=2, limits=BatchLimits(), policy=policy or LanePolicy(), now=now
+                send_to(runner, now), slot_count=2, limits=BatchLimits(), policy=policy or LanePolicy(), now=now
             )
             for name, runner in self._runners.items()
         }
@@ -202,15 +203,3 @@ class served:
 
     def __exit__(self, *_: object) -> None:
         run_sync(self.__aexit__())
-
-
-def _sending(runner: Runner, now: Callable[[], float]) -> Send:
-    """What a replica does with a batch: score it and stamp the outputs."""
-
-    async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
-        started_s = now()
-        outputs = await runner.run(batch)
-        timings = Timings(computed_s=now() - started_s, batch_samples=len(batch))
-        return [output.stamped(version=runner.version, timings=timings) for output in outputs]
-
-    return send

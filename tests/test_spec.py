@@ -129,6 +129,8 @@ class TestSpec:
             ({"name": "-x", "builtin": "length"}, "a reward's name is letters"),
             ({"name": "get_reward", "builtin": "length"}, "no path of the service's own"),
             ({"builtin": "length", "process_count": 0}, "process_count"),
+            ({"builtin": "length", "in_router": True, "num_replicas": 1}, "without replicas"),
+            ({"builtin": "length", "in_router": True, "isolation": "process"}, "without replicas"),
         ],
     )
     def test_a_mistake_is_named(self, data: dict[str, Any], reason: str) -> None:

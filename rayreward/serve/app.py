@@ -64,7 +64,12 @@ def build(args: Mapping[str, Any] | None = None) -> Application:
 def build_app(config: ServiceConfig, *, blobs: Mapping[str, bytes] | None = None) -> Application:
     """The application of a validated configuration; `blobs` are pickled rewards by name, for those without address."""
     config = config.model_copy(update={"rewards": [spec.with_absolute_paths() for spec in config.rewards]})
-    handles = {spec.name: _reward_deployment(spec).bind(spec, (blobs or {}).get(spec.name)) for spec in config.rewards}
+    blobs = blobs or {}
+    handles = {
+        spec.name: _reward_deployment(spec).bind(spec, blobs.get(spec.name))
+        for spec in config.rewards
+        if not spec.in_router
+    }
     router = serve.deployment(RewardService).options(
         name="router",
         num_replicas=1,

@@ -13,14 +13,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rayreward.router.config import ListenSpec
 from rayreward.serve.door import Door
@@ -65,10 +68,13 @@ class Listener:
             return False
         self.port = bound.getsockname()[1]
         config = uvicorn.Config(
-            self._app, interface="asgi3", lifespan="off", ws="none", backlog=_BACKLOG, access_log=False,
+            self._app, http=_Protocol, interface="asgi3", lifespan="off", ws="none", backlog=_BACKLOG, access_log=False,
             proxy_headers=False, server_header=False, log_config=None, timeout_keep_alive=int(_KEEP_ALIVE_S),
         )  # fmt: skip
         self._server = _Server(config)
+        # A thousand requests under way are many objects: without Ray's own among them the collector has little to walk.
+        gc.collect()
+        gc.freeze()
         self._serving = asyncio.get_running_loop().create_task(self._server.serve(sockets=[bound]))
         self._app.start()
         return True
@@ -169,6 +175,46 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _JoinedTransport:
+    """A transport that sends an answer's head and body in one system call, which is a quarter of a small one's cost.
+
+    A first piece is held until the next one comes, or until the turn of the event loop ends. Nothing here reads the
+    addresses of the two ends, so that nobody pays for asking them.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._held = transport, b""
+        self._call_soon = asyncio.get_running_loop().call_soon
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._held = data
+            self._call_soon(self._flush)
+            return
+        held, self._held = self._held, b""
+        self._transport.write(held + data)
+
+    def _flush(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._transport.write(held)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def get_extra_info(self, _name: str, default: Any = None) -> Any:
+        return default
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(_JoinedTransport(transport))
 
 
 class Departures:

@@ -24,6 +24,7 @@ from rayreward.router.stats import RouterStats
 from rayreward.router.terms import Priority
 from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
+from rayreward.serve.inner import open_inner_lane
 from rayreward.serve.listener import start_listener
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
@@ -39,19 +40,22 @@ class RewardService:
 
     Args:
         config: the whole service.
-        handles: of the reward deployments, by name.
+        handles: of the reward deployments, by name; those that run in the router have none.
     """
 
     async def __init__(self, config: ServiceConfig, handles: Mapping[str, Any]) -> None:  # type: ignore[misc]
         specs = {spec.name: spec for spec in config.rewards}
-        lanes = {name: _open_lane(specs[name], handle) for name, handle in handles.items()}
+        lanes = {
+            name: await open_inner_lane(spec) if spec.in_router else _open_lane(spec, handles[name])
+            for name, spec in specs.items()
+        }
         log = RewardLog(config.log_dir, writer=_replica_name()) if config.log_dir else None
         self._router = Router(lanes, main_reward=config.main_reward, log=log, admission=config.admission)
         self._openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
         self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
         self._listener = await start_listener(self._door, config.listen)
         loop = asyncio.get_running_loop()
-        self._probes = [loop.create_task(_keep_known(lane, handles[name])) for name, lane in lanes.items()]
+        self._probes = [loop.create_task(_keep_known(lanes[name], handle)) for name, handle in handles.items()]
 
     async def __call__(self, request: Request) -> Any:
         """An HTTP request from Serve's proxy."""

@@ -145,6 +145,18 @@ class TestInTheCluster:
         with pytest.raises(httpx.ConnectError):
             await ask(port)
 
+    async def test_a_reward_inside_the_router_needs_no_replica(self, cluster: EmbeddedCluster) -> None:
+        reward = {"name": "length", "builtin": "length", "args": {"target": 1}, "in_router": True}
+        _run({"rewards": [reward]}, "inner")
+        try:
+            assert set(serve.status().applications["inner"].deployments) == {"router"}
+            async with HttpClient(f"{cluster.url}/inner") as client:
+                [output] = await client.ascore([{"response": "one"}], reward="length")
+                [info] = await client.arewards()
+            assert (output.score, output.version, info.state) == (1.0, info.version, "ready")
+        finally:
+            await asyncio.to_thread(serve.delete, "inner")
+
     async def test_a_taken_port_leaves_the_proxy(self, cluster: EmbeddedCluster) -> None:
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))

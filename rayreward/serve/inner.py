@@ -1,0 +1,50 @@
+"""Rewards that the router answers itself, without a replica.
+
+What arrives: the spec of a reward that is declared ``in_router``. What leaves: a lane whose batches run on the
+router's own event loop. A handle call costs milliseconds whatever it carries; a reward of microseconds is not worth
+one. Where somebody does not say so a reward has replicas: one that blocks here would hold up all the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from rayreward.router.batching import BatchLimits
+from rayreward.router.coalescer import Send
+from rayreward.router.facts import RewardFacts
+from rayreward.router.lane import Lane, LanePolicy, open_lane
+from rayreward.spec import RewardSpec
+from rayreward.types import RewardOutput, Sample, Timings
+from rayreward.workers import Runner, build_runner
+
+
+async def open_inner_lane(spec: RewardSpec) -> Lane:
+    """The lane of a reward in this process, loaded and ready.
+
+    Raises:
+        RewardLoadError: it cannot be loaded; the router then fails as a replica would have.
+    """
+    reward = spec.build()
+    runner = build_runner(reward)
+    await runner.start()
+    limits = BatchLimits(spec.max_batch_samples, spec.max_batch_bytes)
+    send = send_to(runner, time.monotonic)
+    # To score costs less here than to look a score up.
+    policy = replace(LanePolicy.of(spec), cache_entries=0)
+    lane = open_lane(send, slot_count=spec.max_ongoing_requests, limits=limits, policy=policy, now=time.monotonic)
+    lane.learn(RewardFacts.of(reward, runner.version))
+    return lane
+
+
+def send_to(runner: Runner, now: Callable[[], float]) -> Send:
+    """What a replica does with a batch: score it and stamp the outputs."""
+
+    async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
+        started_s = now()
+        outputs = await runner.run(batch)
+        timings = Timings(computed_s=now() - started_s, batch_samples=len(batch))
+        return [output.stamped(version=runner.version, timings=timings) for output in outputs]
+
+    return send
