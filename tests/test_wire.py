@@ -5,6 +5,7 @@ import math
 import re
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -164,3 +165,55 @@ class TestAnswers:
         [output] = wire.decode_answer(b'{"reward": "r", "outputs": [{}]}', 1)
         assert output.failure is not None
         assert output.failure.kind is FailureKind.ABSTAINED
+
+
+class TestMsgpack:
+    def test_samples_come_back_as_they_would_from_json(self) -> None:
+        samples: list[Sample] = [
+            Sample(CHAT, label=math.nan, metadata={"a": [1, {"b": None}], "t": (1, math.inf)}, id="x", group_size=2),
+            Sample(prompt="p", response="\x00 \N{MINUS SIGN} 😀", label=np.int64(4), token_ids=[1, 2]),
+        ]
+        body = wire.encode_score_request(samples, run="r", format="msgpack")
+        back = [wire.decode_sample(item) for item in wire.decode_score_request(body, format="msgpack").samples]
+        assert back == there_and_back(samples)
+
+    @pytest.mark.parametrize(
+        "label", [math.nan, [math.inf], b"bytes", {1: 2}, msgspec.msgpack.Ext(5, b""), {"deep": [{"at": b"x"}]}]
+    )
+    @pytest.mark.parametrize("more", [{}, {"no_such_field": 1}])
+    def test_what_json_has_no_form_for_fails_its_sample_alone(self, label: Any, more: dict[str, Any]) -> None:
+        body = msgspec.msgpack.encode({"samples": [{"response": "a", "label": label}, {"response": "b"}, more]})
+        first, second, _ = map(wire.decode_sample, wire.decode_score_request(body, format="msgpack").samples)
+        assert isinstance(first, RewardOutput)
+        assert first.failure is not None
+        assert "what JSON can hold" in first.failure.message
+        assert isinstance(second, Sample)
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"\xc1", b"{}", b"\x91" * 100_000, b"\x81\x90\x01", msgspec.msgpack.encode({"samples": 5})]
+    )
+    def test_a_malformed_body_is_refused(self, body: bytes) -> None:
+        with pytest.raises(InvalidInputError):
+            wire.decode_score_request(body, format="msgpack")
+
+    @pytest.mark.parametrize("value", [math.nan, object(), "\ud800", 10**400, {(1, 2): {3}}])
+    def test_an_answer_can_always_be_written_and_holds_no_nan(self, value: Any) -> None:
+        outputs = [RewardOutput(1.0, metadata={"odd": value}, reason="said \ud800"), RewardOutput(0.25)]
+        body = wire.encode_answer("r", outputs, format="msgpack")
+        back = wire.decode_answer(body, 2, format="msgpack")
+        assert [output.score for output in back] == [1.0, 0.25]
+        assert not isinstance(back[0].metadata["odd"], float)
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        {"response": "a"}, {"prompt": "p", "response": "r", "label": {"a": 1}}, {"messages": CHAT}, {"messages": []},
+        {"response": "a", "steps": ["s"], "token_ids": [1], "group_id": "g", "group_size": 2}, {"response": 5},
+        {"response": "a", "messages": CHAT}, {"response": "a", "label": DEEP}, {"response": "a", "metadata": []},
+    ],
+)  # fmt: skip
+def test_a_sample_means_the_same_alone_and_among_malformed_ones(sample: dict[str, Any]) -> None:
+    alone = wire.decode_score_request(json.dumps({"samples": [sample]}).encode()).samples
+    among = wire.decode_score_request(json.dumps({"samples": [sample, 5]}).encode()).samples
+    assert wire.decode_sample(alone[0]) == wire.decode_sample(among[0])

@@ -103,6 +103,37 @@ class TestRoutes:
         if error == "UnknownRewardError":
             assert "did you mean 'length'? Known: length, scripted" in strict(answer)["message"]
 
+    @pytest.mark.parametrize(
+        ("sent", "accept", "answered"),
+        [
+            ("application/json", None, "application/json"),
+            ("application/msgpack", None, "application/msgpack"),
+            ("application/x-msgpack; q=1", "*/*", "application/msgpack"),
+            ("application/msgpack", "application/json", "application/json"),
+            ("application/json", "text/html, application/msgpack;q=0.9", "application/msgpack"),
+        ],
+    )
+    async def test_bodies_are_json_or_msgpack(
+        self, service: served, sent: str, accept: str | None, answered: str
+    ) -> None:
+        codecs = {"application/json": msgspec.json, "application/msgpack": msgspec.msgpack}
+        codec = msgspec.msgpack if "msgpack" in sent else msgspec.json
+        headers = {"Content-Type": sent, **({} if accept is None else {"Accept": accept})}
+        content = codec.encode({"samples": [{"response": "four"}]})
+        answer = await service.http.post("/length", content=content, headers=headers)
+        assert answer.headers["content-type"] == answered
+        assert codecs[answered].decode(answer.content)["outputs"][0]["score"] == 4.0
+
+    async def test_a_refusal_is_json_whatever_was_sent(self, service: served) -> None:
+        headers = {"Content-Type": "application/msgpack"}
+        answer = await service.http.post("/length", content=b"\xc1", headers=headers)
+        assert (answer.status_code, strict(answer)["error"]) == (400, "InvalidInputError")
+
+    async def test_the_last_run_of_a_query_counts(self, service: served) -> None:
+        body = {"query": ["qfour"], "prompts": ["q"], "labels": [""]}
+        await service.http.post("/length/get_reward?run=a&run=my%20run", json=body)
+        assert strict(await service.http.get("/v1/runs/my%20run"))["sample_count"] == 1
+
 
 class TestBadInput:
     @pytest.mark.parametrize("path", ["/v1/rewards/length", "/length/get_reward"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rayreward.outcome import FILTER_SCORE
 from rayreward.trainers.openrlhf import (
     RewardRequest,
     TrainerAnswer,
+    decode_any_request,
     decode_request,
     encode_answer,
     response_of,
@@ -163,3 +165,47 @@ class TestAnswer:
     def test_a_scored_sample_never_answers_nan(self, metadata: dict[str, Any], filter_score: float) -> None:
         answer = TrainerAnswer.scored(RewardOutput(2.0, metadata=metadata), 2.0)
         assert (answer.reward, answer.filter_score, answer.is_valid) == (2.0, filter_score, True)
+
+
+HOSTILE = [
+    {"query": ["qa"], "prompts": ["q"], "labels": ["4"]},
+    {"query": ["qa", "qb"], "prompts": ["q", "q"], "labels": [4, {"a": [1.5, None]}]},
+    {"query": ["a"]},
+    {"query": ["a"], "prompts": None, "labels": None},
+    {"query": []},
+    {"query": [], "prompts": [], "labels": []},
+    {"query": ["a", 5, None, ["b"]], "prompts": ["", "", "", ""], "labels": [1, 2, 3, 4]},
+    {"query": ["a", "b"], "prompts": [None, 7]},
+    {"query": ["a", "b"], "prompts": ["q"]},
+    {"query": ["a"], "labels": "4"},
+    {"query": "a"},
+    {"query": None},
+    {"queries": ["a"]},
+    {"query": ["a"], "prompts": ["x"], "labels": [""], "more": {"deep": [[[]]]}},
+    {"query": ["2\u00a0\u2212 4<|im_end|>\n"], "prompts": ["2"], "labels": ["\u2212"]},
+    {"query": ["\x00a"], "labels": [True]},
+    {"query": ["\ud800", "qa"], "prompts": ["", "q"]},
+    {"query": ["a"], "labels": ["\udfff"]},
+    {"query": ["a"], "labels": [10**30]},
+    [], 5, None, "query",
+]  # fmt: skip
+
+RAW = [
+    b"", b"{", b"\xff", b"[" * 10_000, b'{"query": ["a"], "labels": [NaN]}', b'{"query": ["a"], "labels": [1e999]}',
+    b'{"query": ["a"], "x": "\xff"}', b'{"query": ["a"], "x": NaN}', b'{"query": [5], "query": ["a"]}',
+    b'{"query": ["a"], "query": null}', b'{"query": ["a"], "labels": [' + b"[" * 90 + b"]" * 90 + b"]}",
+    b'{"query": ["a"], "labels": [' + b"[" * 5_000 + b"]" * 5_000 + b"]}", b'{"query": ["a"]} {}',
+    b'\xef\xbb\xbf{"query": ["a"]}', b'{"query": ["\\ud83d\\ude00"], "labels": ["\\u0000"]}',
+]  # fmt: skip
+
+
+def told(decode: Callable[[bytes], RewardRequest], body: bytes) -> object:
+    try:
+        return decode(body)
+    except InvalidInputError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("body", [*(json.dumps(one).encode() for one in HOSTILE), *RAW], ids=range(len(HOSTILE + RAW)))
+def test_a_request_means_the_same_however_it_is_read(body: bytes) -> None:
+    assert told(decode_request, body) == told(decode_any_request, body)
