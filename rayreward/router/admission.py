@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pydantic
@@ -34,6 +34,11 @@ class WaitingLimit(StrictModel):
 
     max_samples: int | None = pydantic.Field(default=None, ge=1)
     max_bytes: int | None = pydantic.Field(default=None, ge=1)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it limits anything."""
+        return self.max_samples is not None or self.max_bytes is not None
 
 
 class AdmissionPolicy(StrictModel):
@@ -70,7 +75,7 @@ class _Scope:
     size_bytes: int = 0
 
     def has_room(self, ticket: Ticket, limit: WaitingLimit) -> bool:
-        if not self.samples:
+        if not self.samples:  # whoever is alone enters, however large
             return True
         if limit.max_samples is not None and self.samples + ticket.samples > limit.max_samples:
             return False
@@ -105,6 +110,7 @@ class Admission:
 
     def __init__(self, policy: AdmissionPolicy, *, now: Clock) -> None:
         self._policy, self._now = policy, now
+        self._limits_rewards, self._limits_callers = policy.per_reward.is_set, policy.per_caller.is_set
         self.total = _Scope()
         self._by_reward: dict[str, _Scope] = {}
         self._by_caller: dict[str, _Scope] = {}
@@ -171,16 +177,26 @@ class Admission:
             del self._held[reward]
 
     def _has_room(self, ticket: Ticket) -> bool:
-        policy, empty = self._policy, _Scope()
-        return (
-            self.total.has_room(ticket, policy.total)
-            and self._by_reward.get(ticket.reward, empty).has_room(ticket, policy.per_reward)
-            and self._by_caller.get(ticket.caller, empty).has_room(ticket, policy.per_caller)
-        )
+        if not self.total.has_room(ticket, self._policy.total):
+            return False
+        for scopes, limit, name in self._narrow(ticket):
+            scope = scopes.get(name)
+            if scope is not None and not scope.has_room(ticket, limit):
+                return False
+        return True
+
+    def _narrow(self, ticket: Ticket) -> Sequence[tuple[dict[str, _Scope], WaitingLimit, str]]:
+        """The ticket's reward and caller, where those are limited at all."""
+        narrow = []
+        if self._limits_rewards:
+            narrow.append((self._by_reward, self._policy.per_reward, ticket.reward))
+        if self._limits_callers:
+            narrow.append((self._by_caller, self._policy.per_caller, ticket.caller))
+        return narrow
 
     def _count(self, ticket: Ticket, sign: int) -> None:
         self.total.add(ticket, sign)
-        for scopes, name in ((self._by_reward, ticket.reward), (self._by_caller, ticket.caller)):
+        for scopes, _, name in self._narrow(ticket):
             scope = scopes.get(name)
             if scope is None:
                 scope = scopes[name] = _Scope()
@@ -212,8 +228,6 @@ class Gate:
 
     async def enter_in_turn(self, ticket: Ticket, *, timeout_s: float | None) -> bool:
         """Let it in as soon as there is room; False where there was none within `timeout_s`."""
-        if self.admission.enters(ticket):
-            return True
         self.admission.stats.held_count += 1
         entered = asyncio.Event()
         ticket.on_admit = entered.set

@@ -42,13 +42,16 @@ class Lookup:
         keys = [None if digest is None else (version, digest) for digest in map(sample_key, samples)]
         outputs: list[RewardOutput | None] = [None] * len(samples)
         positions: Sequence[int] = range(len(samples))
+        left = terms  # as it came: the queue keeps one timer for all who wait equally long
         while positions:
-            left = terms.after(self._now() - started_s)
             asker = Asker(outputs)
             led, flights = self._look_up(keys, positions, asker, terms.priority)
             if led:
                 await self._lead([samples[position] for position in led], led, flights, outputs, left)
-            positions = await self._wait(asker, terms.after(self._now() - started_s).timeout_s)
+            if asker.missing:
+                await self._wait(asker, terms.after(self._now() - started_s).timeout_s)
+            positions = asker.left
+            left = terms.after(self._now() - started_s) if positions else left
         known = [output for output in outputs if output is not None]
         if len(known) == len(outputs):
             return known
@@ -110,14 +113,12 @@ class Lookup:
                     del self._led[id(sample)]
                     self._twins.abandon(flight)
 
-    async def _wait(self, asker: Asker, limit_s: float | None) -> list[int]:
-        """Until everything joined is settled or the deadline has passed; returns what is to be asked again."""
-        if asker.missing:
-            done = asyncio.Event()
-            asker.on_done = done.set
-            try:
-                async with asyncio.timeout(limit_s):
-                    await done.wait()
-            except TimeoutError:
-                return []  # the rest fails as late
-        return asker.left
+    async def _wait(self, asker: Asker, limit_s: float | None) -> None:
+        """Until everything joined is settled, or the deadline has passed: what is missing then is late."""
+        done = asyncio.Event()
+        asker.on_done = done.set
+        try:
+            async with asyncio.timeout(limit_s):
+                await done.wait()
+        except TimeoutError:
+            asker.left.clear()

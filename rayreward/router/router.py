@@ -106,8 +106,11 @@ class Router:
         name, lane = self.lane(name)
         if not samples:
             return []
-        terms, started_s = Terms(timeout_s, 0, caller or "", group_size), self.now()
+        terms = Terms(timeout_s, 0, caller or "", group_size)
         ticket = _ticket(name, samples, terms)
+        if self._gate.admission.enters(ticket):
+            return await self._score_inside(lane, samples, terms, ticket)
+        started_s = self.now()
         if not await self._gate.enter_in_turn(ticket, timeout_s=timeout_s):
             text = f"too much waited in the router for {timeout_s} s: it takes what its 'admission' limits say"
             return [RewardOutput.failed(FailureKind.REJECTED, text)] * len(samples)

@@ -6,8 +6,7 @@ What arrives: a deadline, a priority and a name. What leaves: one value that eve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from rayreward.errors import InvalidInputError, did_you_mean
 from rayreward.types import FailureKind, RewardOutput, Sample
@@ -19,9 +18,8 @@ PRIORITIES: dict[str, int] = {"train": 0, "eval": 1, "batch": 2}
 batch. A class is served when those before it have nothing waiting."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How one call wants to be treated.
+class Terms(NamedTuple):
+    """How one call wants to be treated. A tuple, for one is made for every sample that is asked alone.
 
     Attributes:
         timeout_s: from now; what has no answer by then fails as `timeout`. None waits for ever.
