@@ -14,6 +14,7 @@ import asyncio
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from rayreward.client.base import RewardClient
 from rayreward.client.patience import positions_unavailable, score_patiently
@@ -168,8 +169,8 @@ _Lanes = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Coalescer]
 """Futures belong to an event loop, so each coalesces its own callers."""
 
 
-def _alive(method: weakref.WeakMethod[Send]) -> Send:
-    found = method()
+def _alive(method: weakref.WeakMethod[Any]) -> Send:
+    found: Send | None = method()
     if found is None:
         raise RuntimeError("a client was collected while somebody waited for it; this is a bug in rayreward")
     return found
