@@ -16,6 +16,7 @@ import platform
 import statistics
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -31,8 +32,9 @@ ROUNDS = 5
 BURST_SAMPLES = 1024
 COALESCED_BURSTS = 20
 IDLE_S = 5.0
-REWARD = "length"
-CONFIG = {"rewards": [{"name": REWARD, "builtin": "length", "args": {"target": 5}, "num_replicas": 1}]}
+REWARD = "trivial"
+ADDRESS = f"{Path(__file__).with_name('rewards.py')}::trivial"
+CONFIG = {"rewards": [{"name": REWARD, "import_path": ADDRESS, "num_replicas": 1}]}
 CPU_TARGET_US = 40.0
 SPEED_TARGET = 50.0
 
@@ -49,7 +51,9 @@ class RolloutActor:
     async def coalesced(self, bursts: int) -> None:
         """Bursts of coroutines with a sample each, through one client."""
         for _ in range(bursts):
-            await asyncio.gather(*(self._client.ascore([sample], reward=REWARD) for sample in self._samples))
+            found = await asyncio.gather(*(self._client.ascore([sample], reward=REWARD) for sample in self._samples))
+            if not all(outputs[0].is_valid for outputs in found):
+                raise RuntimeError(f"a sample was not scored: {found[0][0].failure}")
 
     async def one_call_a_sample(self, bursts: int) -> None:
         """The same without the client."""
