@@ -13,6 +13,8 @@ from rayreward.log.record import RewardLog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.config import OpenRLHFPolicy
+from rayreward.router.facts import RewardFacts
+from rayreward.router.lane import LanePolicy, open_lane
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Lane, Router
 from rayreward.testing import ManualClock
@@ -197,3 +199,21 @@ class TestInTwoSteps:
         log.close()
         rows = [json.loads(line) for line in log.path.read_text().splitlines()]
         assert [(row["score"], row["answered"], row["group_id"]) for row in rows] == [(1.0, 1.0, "g"), (None, 1.0, "g")]
+
+
+async def test_a_request_may_say_of_how_many_samples_its_prompts_groups_are() -> None:
+    sent: list[list[str]] = []
+
+    async def send(batch: list[Sample]) -> list[RewardOutput]:
+        sent.append([sample.response for sample in batch])
+        return [RewardOutput(1.0) for _ in batch]
+
+    clock = ManualClock()
+    lane = open_lane(send, slot_count=1, limits=BatchLimits(), policy=LanePolicy(), now=clock)
+    lane.learn(RewardFacts("v", compares_groups=True))
+    own = OpenRLHFRoute(Router({"r": lane}, main_reward="r", now=clock), OpenRLHFPolicy())
+    answers = await asyncio.gather(
+        *(own.answer(None, asking("q", response), run="ppo", group_size=2) for response in ("a", "b"))
+    )
+    assert [rewards(one) for one in answers] == [[(1.0, True)], [(1.0, True)]]
+    assert sent == [["a", "b"]]
