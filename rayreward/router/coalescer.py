@@ -47,7 +47,7 @@ class _Call:
 
 
 class _Deadline:
-    """One timer for the callers who came together and wait equally long: a timer each took 2 us of a sample's 20."""
+    """One timer for the callers who came together and wait equally long."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
         self._waiting: set[_Call] = set()

@@ -35,8 +35,7 @@ class RewardReplica:
         self._reward = reward
         runner = self._runner = build_runner(reward, process_count=spec.process_count)
         await runner.start()
-        # What is loaded by now stays: the collector need not walk through Ray and the reward's libraries at every
-        # few bursts of samples.
+        # What is loaded by now stays: the collector need not walk through Ray and the reward's libraries again.
         gc.collect()
         gc.freeze()
 
