@@ -4,7 +4,8 @@ What arrives: lists of `Sample` or `RewardOutput`. What leaves: lists that are r
 a field, and are made again field by field. It promises that every value comes back equal, in order.
 
 Pickled one by one, 1,024 samples of 2 KB took 3.2 us each to write and 2.8 us to read, outputs 7.1 and 5.0 us; as
-columns 1.4 and 0.9, and (where they share their times) 1.3 and 0.8 us, in one process under Python 3.11. A field whose value is one and the same object in the
+columns 1.4 and 0.9, and (where they share their times) 1.3 and 0.8 us, in one process under Python 3.11.
+A field whose value is one and the same object in the
 whole batch (None, a version, the times of a burst) travels once.
 """
 
