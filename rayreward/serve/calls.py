@@ -5,7 +5,7 @@ Scoring is idempotent, so a call whose replica died is simply made again; an err
 What a call carries decides how it travels. Up to `_GRPC_MAX_BYTES` it goes straight to the replica (Serve's gRPC
 transport), which takes half of the CPU that Ray's object store does: 5.9 ms against 13.4 for 256 samples of 2 KB, 9.3
 against 17.5 for 512, 1.6 against 4.0 for nothing (Ray 2.55, client and replica together, on a busy machine).
-Larger calls, calls whose answer was too large, and whatever is sent again go through the object store, which has no limit.
+Larger calls, calls whose answer was too large, and whatever is sent again go through the object store: it has no limit.
 """
 
 from __future__ import annotations
