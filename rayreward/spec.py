@@ -121,8 +121,8 @@ class RewardSpec(PartSpec):
         ray_actor_options: num_cpus, num_gpus, resources, runtime_env, … of a replica.
         max_ongoing_requests: calls (batches) under way in one replica.
         max_batch_samples, max_batch_bytes: what travels in one call.
-        cache_entries: scores that the router keeps of a reward that declares itself deterministic; 0 keeps none, and
-            scores even the same sample twice.
+        cache_entries: scores that the router keeps of a reward that declares itself deterministic and does not run
+            inline; 0 keeps none, and scores even the same sample twice.
         cache_bytes: about how much memory they may take.
         group_size: of a prompt, for a group reward whose samples do not say.
         group_wait_s: how long a group's first sample waits for its last.

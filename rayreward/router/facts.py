@@ -16,14 +16,15 @@ class RewardFacts:
 
     Attributes:
         version: which content these facts are of.
-        is_deterministic: whether the same sample always gets the same score, so that one score serves every asker.
+        is_reusable: whether one score should serve every asker of the same sample: it is always the same, and costs
+            more than to look it up. An inline reward, of microseconds, does not.
         compares_groups: whether all samples of a prompt must be seen together.
         scores_one_by_one: whether a sample's failure can only be its own, and not its whole call's.
     """
 
     version: str
     description: str | None = None
-    is_deterministic: bool = False
+    is_reusable: bool = False
     compares_groups: bool = False
     scores_one_by_one: bool = True
 
@@ -33,7 +34,7 @@ class RewardFacts:
         return cls(
             version=version,
             description=reward.description,
-            is_deterministic=reward.deterministic and not reward.compares_groups,
+            is_reusable=reward.deterministic and not reward.compares_groups and reward.isolation != "inline",
             compares_groups=reward.compares_groups,
             scores_one_by_one=reward.scores_one_by_one,
         )

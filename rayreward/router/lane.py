@@ -111,7 +111,7 @@ class Lane:
         facts = self.facts
         if facts is not None and facts.compares_groups and self.assembly is not None:
             return await self.assembly.score(samples, terms)
-        if facts is not None and facts.is_deterministic and self.lookup is not None and not self.needs_facts:
+        if facts is not None and facts.is_reusable and self.lookup is not None and not self.needs_facts:
             return await self.lookup.score(samples, terms, version=facts.version)
         return await self._dispatch(samples, terms)
 
@@ -142,7 +142,7 @@ class Lane:
         if self.breaker is not None and self.breaker.state != "closed":
             state = "unhealthy"
             extra = {"breaker": self.breaker.state, "retry_in_s": round(self.breaker.retry_in_s, 3)}
-        if self.facts is not None and self.facts.is_deterministic and self.lookup is not None:
+        if self.facts is not None and self.facts.is_reusable and self.lookup is not None:
             extra["cache_hit_rate"] = round(self.lookup.stats.hit_rate, 4)
         return RewardInfo(name, state, self.version, self.description, extra=extra)
 

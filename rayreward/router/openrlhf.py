@@ -12,7 +12,7 @@ apart, so that a failed sample's wait holds up nobody else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.neutral import NeutralMeans
@@ -22,6 +22,9 @@ from rayreward.types import FailureKind, RewardOutput, Sample
 
 _NO_RUN = ""
 """The run of requests that name none: all of them share one mean."""
+
+_WAIT_PAUSE_S = 1.0
+"""Between two attempts to score what nobody answered for."""
 
 Item = Sample | RewardOutput
 """A sample, or the failure of a malformed one."""
@@ -33,10 +36,15 @@ class OpenRLHFRoute:
     Args:
         router: scores by name.
         policy: what failures become.
+        sleep: how to wait.
     """
 
-    def __init__(self, router: Router, policy: OpenRLHFPolicy) -> None:
-        self._router, self._policy = router, policy
+    def __init__(
+        self, router: Router, policy: OpenRLHFPolicy, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._router, self._policy, self._sleep = router, policy, sleep
+        # What is left of the time is for siblings, and for the answer to travel.
+        self._wait_limit_s = policy.answer_within_s - policy.sibling_wait_s - _WAIT_PAUSE_S
         self._means: dict[str, NeutralMeans] = {}
         self._news = asyncio.Event()
         self._waiting_count = 0
@@ -52,6 +60,12 @@ class OpenRLHFRoute:
         started_s = self._router.now()
         items, prompts = request.items, request.prompts
         outputs = await self._score(name, items, prompts, run, group_size)
+        while (lost := _unavailable(outputs)) and self._router.now() - started_s < self._wait_limit_s:
+            # Held rather than answered with a stand-in: the training pauses for as long as its client waits.
+            await self._sleep(_WAIT_PAUSE_S)
+            again = await self._score(name, [items[at] for at in lost], [prompts[at] for at in lost], run, group_size)
+            for position, output in zip(lost, again, strict=True):
+                outputs[position] = output
         left_s = self._policy.answer_within_s - (self._router.now() - started_s)
         return await self._settle_all(name, items, prompts, outputs, run, within_s=left_s)
 
@@ -198,3 +212,8 @@ class OpenRLHFRoute:
 def _group_of(sample: Sample) -> str:
     """Whose mean stands in for the sample: its group's where it names one, else its prompt's."""
     return sample.group_id or sample.prompt
+
+
+def _unavailable(outputs: Sequence[RewardOutput]) -> list[int]:
+    kind = FailureKind.UNAVAILABLE
+    return [at for at, output in enumerate(outputs) if output.failure is not None and output.failure.kind is kind]

@@ -178,7 +178,7 @@ class Door:
         items = [decode_sample(item) for item in body.samples]
         samples = [item for item in items if isinstance(item, Sample)]
         timeout_s = min(body.timeout_s or self._limits.request_timeout_s, self._limits.request_timeout_s)
-        scored = await self._router.score(name, samples, timeout_s=timeout_s)
+        scored = await self._router.score(name, samples, timeout_s=timeout_s, caller=body.run)
         self._router.record(name, samples, scored, run=body.run, step=body.step)
         if len(samples) == len(items):
             return scored
@@ -189,7 +189,9 @@ class Door:
         name, _ = self._router.lane(reward)
         asked = decode_request(await request.body(self._limits.max_request_bytes))
         self._check_count(len(asked.items))
-        answers = await self._openrlhf.answer(name, asked, run=request.query("run"))
+        size = request.query("group_size") or ""
+        group_size = int(size) if size.isdecimal() else None
+        answers = await self._openrlhf.answer(name, asked, run=request.query("run"), group_size=group_size)
         return Answer(encode_openrlhf_answer(answers))
 
     def _check_count(self, count: int) -> None:
@@ -203,7 +205,7 @@ class Door:
         return Answer(b'{"status":"ok"}')
 
     async def _ready(self, _request: Request) -> Answer:
-        starting = [info.name for info in self._router.describe() if info.state != "ready"]
+        starting = [info.name for info in self._router.describe() if info.state == "starting"]
         status = "starting" if starting else "ready"
         return Answer(encode({"status": status, "starting": starting}), 503 if starting else 200)
 

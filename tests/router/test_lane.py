@@ -25,7 +25,7 @@ def lane(send: Any, *, facts: RewardFacts | None = None, clock: ManualClock | No
     return opened
 
 
-DETERMINISTIC = RewardFacts("v", is_deterministic=True)
+DETERMINISTIC = RewardFacts("v", is_reusable=True)
 
 
 class TestWhatApplies:
@@ -78,7 +78,7 @@ class TestWhatApplies:
         one.note_version("v2")
         assert one.needs_facts
         await one.score(samples("a", "a"), TERMS)
-        one.learn(RewardFacts("v2", is_deterministic=True))
+        one.learn(RewardFacts("v2", is_reusable=True))
         await one.score(samples("a", "a"), TERMS)
         assert stage.asked == [["a"], ["a", "a"], ["a"]]
 
@@ -163,9 +163,17 @@ class TestTrouble:
 
 def test_facts_are_read_from_the_reward() -> None:
     facts = RewardFacts.of(ScriptedReward(), "v")
-    assert (facts.version, facts.is_deterministic, facts.compares_groups, facts.scores_one_by_one) == (
+    assert (facts.version, facts.is_reusable, facts.compares_groups, facts.scores_one_by_one) == (
         "v",
         False,
         False,
         True,
     )
+
+
+def test_a_reward_that_costs_less_than_looking_it_up_is_asked_every_time() -> None:
+    class Certain(ScriptedReward):
+        deterministic = True
+
+    assert RewardFacts.of(Certain(isolation="thread"), "v").is_reusable
+    assert not RewardFacts.of(Certain(isolation="inline"), "v").is_reusable

@@ -217,3 +217,42 @@ async def test_a_request_may_say_of_how_many_samples_its_prompts_groups_are() ->
     )
     assert [rewards(one) for one in answers] == [[(1.0, True)], [(1.0, True)]]
     assert sent == [["a", "b"]]
+
+
+class TestWaiting:
+    """Over HTTP OpenRLHF waits 180 s for an answer: while nobody scores, the training pauses."""
+
+    LOST = RewardOutput.failed(FailureKind.UNAVAILABLE, "no replica")
+
+    @staticmethod
+    def waiting(send: Any, pauses: list[float], **policy: Any) -> OpenRLHFRoute:
+        clock = ManualClock()
+
+        async def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            clock.advance(seconds)
+
+        lane = Lane(Coalescer(send, slot_count=8, limits=BatchLimits(max_samples=1), now=clock))
+        router = Router({"r": lane}, main_reward="r", now=clock)
+        return OpenRLHFRoute(router, OpenRLHFPolicy(**{"sibling_wait_s": 0.01, **policy}), sleep=sleep)
+
+    async def test_a_sample_that_nobody_scores_is_held_until_somebody_does(self) -> None:
+        pauses: list[float] = []
+        answers_left = [self.LOST, self.LOST, RewardOutput(0.75)]
+
+        async def send(batch: list[Sample]) -> list[RewardOutput]:
+            return [answers_left.pop(0)]
+
+        asked = self.waiting(send, pauses)
+        assert rewards(await asked.answer(None, asking("q", "a"), run=None)) == [(0.75, True)]
+        assert len(pauses) == 2
+
+    async def test_it_is_answered_by_the_policy_before_the_trainer_gives_up(self) -> None:
+        pauses: list[float] = []
+
+        async def send(batch: list[Sample]) -> list[RewardOutput]:
+            return [self.LOST]
+
+        asked = self.waiting(send, pauses, answer_within_s=100.0)
+        assert rewards(await asked.answer(None, asking("q", "a"), run=None)) == [(0.0, False)]
+        assert 90 < sum(pauses) < 100

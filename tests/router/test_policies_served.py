@@ -31,7 +31,7 @@ def openrlhf(prompt: str, response: str) -> dict[str, Any]:
 
 
 async def test_a_deterministic_reward_is_asked_once_for_each_different_sample() -> None:
-    reward = Deterministic({"a": 0.25})
+    reward = Deterministic({"a": 0.25}, isolation="thread")
     async with served({"r": reward}) as service:
         first = await service.client.ascore([{"response": "a"}, {"response": "b"}, {"response": "a"}])
         again = await service.client.ascore([{"response": "b"}, {"response": "a"}])

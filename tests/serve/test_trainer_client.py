@@ -65,12 +65,12 @@ async def test_a_pool_full_of_reward_func_threads_makes_at_most_one_call(service
 
 
 async def test_failures_are_settled_by_the_router_and_counted_for_the_run(service: str) -> None:
-    counted = Counted(run="failing")
+    counted = Counted(run="settled")
     group = [Sample(prompt="q", response=text, group_id="g", group_size=3) for text in ("1", "raise", "3")]
 
     answers = await counted.client.answer(group)
 
     assert [(answer.reward, answer.is_valid) for answer in answers] == [(1.0, True), (2.0, False), (3.0, True)]
     assert counted.calls == ["score_for_trainer", "settle"]
-    stats = await counted.client._call_router("run_stats", "failing")
+    stats = await counted.client._call_router("run_stats", "settled")
     assert (stats.sample_count, stats.filled_count, dict(stats.failure_counts)) == (3, 1, {FailureKind.ERROR: 1})

@@ -99,7 +99,10 @@ def test_why_a_reward_fails_is_told_with_the_node(sections: dict[str, Any], url:
 
 @pytest.mark.parametrize(
     ("reward", "expected"),
-    [({"name": "rihgt"}, "no reward 'rihgt' is served here"), ({"app": "other"}, "no application 'other' runs")],
+    [
+        ({"name": "rihgt"}, "no reward 'rihgt' is served here"),
+        ({"app": "other"}, "the Serve application 'other' does not run"),
+    ],
 )
 def test_a_reward_that_is_not_there_is_told(sections: dict[str, Any], reward: dict[str, str], expected: str) -> None:
     (finding,) = check(build_spec(**sections | {"reward": reward}))
