@@ -24,7 +24,7 @@ from rayreward.cli.output import OK, error_console, say, write_json
 from rayreward.cli.service import service_url_of
 from rayreward.client import HttpClient
 from rayreward.errors import ConfigError, RayRewardError
-from rayreward.jobs.launch import STAGED_FILE, Plan, is_on_this_machine, make_plan, run_plan, submit
+from rayreward.jobs.launch import Plan, is_on_this_machine, make_plan, run_plan, staged_plan, submit
 from rayreward.jobs.preflight import preflight
 from rayreward.jobs.report import MARK
 from rayreward.jobs.run import REWARD_LOST
@@ -90,16 +90,16 @@ def run_submit(options: SubmitOptions) -> int:
     return state.exit_code
 
 
-def run_here(spec: Path, overrides: tuple[str, ...], *, service_url: str | None) -> int:
+def run_here(spec: Path | None, overrides: tuple[str, ...], *, service_url: str | None) -> int:
     """Check a training and run it in this process's place; returns the training's exit code.
+
+    Without a spec it is the one that was submitted with the job that this process belongs to.
 
     Raises:
         ConfigError: everything that cannot work, one line each; nothing was started.
     """
-    if spec.name == STAGED_FILE:
-        if overrides:
-            raise ConfigError(f"{spec}: a staged job takes no overrides, found {overrides[0]}; give them to submit")
-        return run_plan(Plan.from_json(spec.read_text(), source=str(spec)), is_checked=True)
+    if spec is None:
+        return run_plan(staged_plan(), is_checked=True)
     plan = make_plan(load_spec(spec, overrides), service_url=service_url_of(service_url))
     return run_plan(plan)
 

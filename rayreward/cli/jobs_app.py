@@ -59,7 +59,9 @@ def submit(
 
 @jobs.command("run")
 def run(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC.yaml", help="The training, or what submit has staged.")],
+    spec: Annotated[
+        Path | None, typer.Argument(metavar="SPEC.yaml", help="The training; in a submitted job, its own.")
+    ] = None,
     overrides: Overrides = None,
     service: Service = None,
     resume: Resume = False,

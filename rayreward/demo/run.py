@@ -153,7 +153,7 @@ def _train(spec: OpenRLHFSpec, cluster: EmbeddedCluster, out: Path, console: Con
     plan = make_plan(spec, service_url=cluster.url, run_id=run_id)
     preflight(plan.spec, plan.job, dashboard_url=cluster.dashboard_url)
     jobs = RayJobs(cluster.dashboard_url)
-    job_id = submit(plan, jobs)
+    job_id = submit(plan, jobs, ray_address=cluster.address)
     # An interrupt ends the cluster, and the job with it: asking the dashboard first would only add a way to hang.
     steps, exit_code = asyncio.run(_follow(jobs, job_id, spec, out / "job.log", console))
     return Training(run_id, steps, exit_code)

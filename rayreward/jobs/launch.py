@@ -8,21 +8,23 @@ only be known on the cluster is checked there, before a GPU is taken.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
 import secrets
 import shlex
 import sys
-import tempfile
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from rayreward.client import HandleClient, HttpClient
+from rayreward.errors import ConfigError
 from rayreward.jobs.openrlhf.render import render_openrlhf
 from rayreward.jobs.preflight import check_from_cluster, preflight, refuse_errors
 from rayreward.jobs.preflight.cluster import Dashboard
@@ -30,13 +32,17 @@ from rayreward.jobs.render import RenderedJob
 from rayreward.jobs.report import MARK
 from rayreward.jobs.run import ReadStats, require_cluster, run_training
 from rayreward.jobs.spec import JobSpec, parse_spec
+from rayreward.jobs.start import CLUSTER_ADDRESS
 from rayreward.jobs.submit import RayJobs
 from rayreward.jobs.trl.render import render_trl
 from rayreward.jobs.trl.spec import TrlSpec
 from rayreward.router.runs import RunStats
 
-STAGED_FILE = "job.json"
-"""The only file that travels with a submitted job."""
+STAGED_PLAN = "RAYREWARD_PLAN"
+"""The variable in which a submitted job finds its plan."""
+
+_MAX_PLAN_BYTES = 120_000
+"""Linux takes 131,072 bytes a variable."""
 
 _STATS_LIMIT_S = 5.0
 """For one question to the router: a log line must not wait longer."""
@@ -85,29 +91,60 @@ def new_run_id(name: str) -> str:
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def submit(plan: Plan, jobs: RayJobs, *, is_elsewhere: bool = False) -> str:
+def submit(plan: Plan, jobs: RayJobs, *, is_elsewhere: bool = False, ray_address: str | None = None) -> str:
     """Submit a plan; returns the job's id, which is the run's.
 
     Args:
         plan: what to run.
         jobs: of the cluster.
         is_elsewhere: whether the cluster has Python somewhere else than this machine.
+        ray_address: of the cluster, where several share a machine: Ray tells a job only that there is one.
 
     Raises:
+        ConfigError: too much would have to travel with the job.
         ServiceUnavailableError: no dashboard answers.
         JobError: Ray refuses the job.
     """
     python = "python" if is_elsewhere else sys.executable  # elsewhere, whichever Ray was started with
-    entrypoint = shlex.join([python, "-u", "-m", "rayreward.jobs", "run", STAGED_FILE])
-    with tempfile.TemporaryDirectory(prefix="rayreward-submit-") as folder:
-        (Path(folder) / STAGED_FILE).write_text(plan.to_json())
-        return jobs.submit(
-            entrypoint,
-            job_id=plan.job.run_id,
-            metadata=plan.job.metadata,
-            runtime_env={"working_dir": folder, "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S)}},
-            gpus=plan.job.gpus,
+    env_vars = {STAGED_PLAN: pack_plan(plan), "RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_WAIT_S)}
+    if ray_address is not None:
+        env_vars[CLUSTER_ADDRESS] = ray_address
+    return jobs.submit(
+        shlex.join([python, "-u", "-m", "rayreward.jobs", "run"]),
+        job_id=plan.job.run_id,
+        metadata=plan.job.metadata,
+        runtime_env={"env_vars": env_vars},
+        gpus=plan.job.gpus,
+    )
+
+
+def pack_plan(plan: Plan) -> str:
+    """The plan as the value of an environment variable.
+
+    Not as an uploaded folder: with two Rays on one machine its package was deleted before the job's own tasks had it.
+
+    Raises:
+        ConfigError: its files are too large for that.
+    """
+    packed = base64.b64encode(zlib.compress(plan.to_json().encode())).decode()
+    if len(packed) > _MAX_PLAN_BYTES:
+        raise ConfigError(
+            f"{plan.spec.name}: the files that travel with the job hold {len(packed):,} bytes, packed, and "
+            f"{_MAX_PLAN_BYTES:,} are the most; give agent.environment a folder of its own, or install its package"
         )
+    return packed
+
+
+def staged_plan() -> Plan:
+    """The plan that was submitted with the job that this process belongs to.
+
+    Raises:
+        ConfigError: it belongs to none.
+    """
+    packed = os.environ.pop(STAGED_PLAN, None)
+    if packed is None:
+        raise ConfigError("name a spec to run, as in: rayreward jobs run jobs/ppo.yaml")
+    return Plan.from_json(zlib.decompress(base64.b64decode(packed)).decode(), source=STAGED_PLAN)
 
 
 def is_on_this_machine(dashboard_url: str) -> bool:

@@ -29,7 +29,7 @@ from rayreward.jobs.openrlhf.progress import parse_step
 from rayreward.jobs.render import RenderedJob
 from rayreward.jobs.report import MARK, RunReport
 from rayreward.jobs.spec import JobSpec
-from rayreward.jobs.start import RUNTIME_ENV
+from rayreward.jobs.start import RUNTIME_ENV, cluster_address
 from rayreward.jobs.tracker import Tracker, build_tracker
 from rayreward.jobs.watch import Watch
 from rayreward.router.runs import RunStats
@@ -121,7 +121,9 @@ class Training:
     async def _start(self, folder: Path) -> asyncio.subprocess.Process:
         for name, text in self._job.uploads.items():
             (folder / name).write_text(text)
-        runtime_env = {"env_vars": self._job.env_vars | openrlhf_env(), "working_dir": str(folder)}
+        runtime_env: dict[str, Any] = {"env_vars": self._job.env_vars | openrlhf_env()}
+        if self._job.uploads:
+            runtime_env["working_dir"] = str(folder)
         python, *_ = self._job.argv
         argv = [python, "-u", *self._starter, self._job.module, *self._job.flags]
         env = os.environ | self._job.env_vars | {RUNTIME_ENV: json.dumps(runtime_env)}
@@ -279,7 +281,9 @@ def require_cluster() -> str | None:
     import ray
 
     try:
-        context = ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING, ignore_reinit_error=True)
+        context = ray.init(
+            address=cluster_address(), log_to_driver=False, logging_level=logging.WARNING, ignore_reinit_error=True
+        )
     except ConnectionError as error:
         raise ConfigError(
             f"no Ray cluster is reachable from here ({error}); start one with ray start --head, or submit the job to "

@@ -53,6 +53,7 @@ class EmbeddedCluster:
     Attributes:
         url: of Serve's HTTP proxy.
         dashboard_url: for job submission; None without dashboard.
+        address: of the cluster, for `ray.init`; a job must be told where several Rays share a machine.
         folder: for temporary files, removed at the end; "" while the cluster does not run.
 
     Raises:
@@ -74,6 +75,7 @@ class EmbeddedCluster:
             check_port(host, port)
         self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self._port}"
         self.dashboard_url: str | None = None
+        self.address = ""
         self.folder = ""
 
     def __enter__(self) -> Self:
@@ -99,6 +101,7 @@ class EmbeddedCluster:
                     logging_level=logging.ERROR,
                     address="local",
                 )
+                self.address = context.address_info["gcs_address"]
                 self.dashboard_url = f"http://{context.dashboard_url}" if self._needs_dashboard else None
                 serve.start(http_options={"host": self._host, "port": self._port})
         except BaseException:
@@ -125,6 +128,7 @@ class EmbeddedCluster:
 
         with _without_interrupts():
             started = psutil.Process().children(recursive=True)
+            started += _processes_with_temporary_files_in(self.folder)
             ray.shutdown()
             # Else the next cluster of this process would be asked for this one's controller.
             serve.context._set_global_client(None)
@@ -135,6 +139,18 @@ class EmbeddedCluster:
             psutil.wait_procs(alive, timeout=_END_LIMIT_S)
             if self.folder:
                 shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _processes_with_temporary_files_in(folder: str) -> list[Any]:
+    """Those that have TMPDIR here: vLLM's engine outlives the actor that Ray kills, and is nobody's child then."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if folder and process.environ().get("TMPDIR") == folder:
+                found.append(process)
+    return found
 
 
 def _let_job_agent_choose_its_port() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,8 +57,8 @@ class FakeCluster:
 
     def submit_job(self, **options: Any) -> str:
         self.submitted = options
-        staged = Path(options["runtime_env"]["working_dir"]) / "job.json"
-        self.staged = json.loads(staged.read_text())
+        packed = options["runtime_env"]["env_vars"]["RAYREWARD_PLAN"]
+        self.staged = json.loads(zlib.decompress(base64.b64decode(packed)))
         return str(options["submission_id"])
 
     def get_job_info(self, job_id: str) -> Any:
@@ -126,7 +128,7 @@ def test_overrides_and_the_services_address_reach_the_command(run: Run, cluster:
     command = " ".join(cluster.staged["job"]["argv"])
     assert "--rollout.batch_size 4" in command
     assert "http://10.0.0.1:8000/tidy/get_reward?run=tiny-" in command
-    assert cluster.submitted["entrypoint"].endswith("-m rayreward.jobs run job.json")
+    assert cluster.submitted["entrypoint"].endswith("-m rayreward.jobs run")
 
 
 def test_a_dry_run_prints_the_command_and_starts_nothing(run: Run, cluster: FakeCluster) -> None:

@@ -10,7 +10,7 @@ from rayreward.errors import JobError, ServiceUnavailableError
 from rayreward.jobs import submit as submit_module
 from rayreward.jobs.submit import JobState, RayJobs
 
-COMMAND = "python -m rayreward.jobs run job.json"
+COMMAND = "python -m rayreward.jobs run"
 
 
 class ScriptedJobs:

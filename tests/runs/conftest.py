@@ -96,7 +96,7 @@ class Stage:
         url = self.cluster.url if app == "rewards" else f"{self.cluster.url}/{app}"
         plan = make_plan(spec, service_url=url)
         preflight(plan.spec, plan.job, dashboard_url=self.cluster.dashboard_url)
-        return self.follow(plan.spec, submit(plan, self.jobs), during=during)
+        return self.follow(plan.spec, submit(plan, self.jobs, ray_address=self.cluster.address), during=during)
 
     def follow(self, spec: JobSpec, job_id: str, *, during: Callable[[str], None] = lambda line: None) -> Run:
         """Stay with a job to its end."""

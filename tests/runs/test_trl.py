@@ -33,7 +33,7 @@ def test_a_grpo_training_asks_the_router_through_ray_and_names_its_steps(stage: 
     plan = make_plan(TrlSpec.parse(data, source="tests"), service_url=stage.cluster.url)
     preflight(plan.spec, plan.job, dashboard_url=stage.cluster.dashboard_url)
 
-    run = stage.follow(plan.spec, submit(plan, stage.jobs))
+    run = stage.follow(plan.spec, submit(plan, stage.jobs, ray_address=stage.cluster.address))
 
     assert run.state.exit_code == 0, run.log
     assert [step.step for step in run.steps] == [1, 2, 3]
