@@ -26,6 +26,7 @@ from rayreward import __version__
 from rayreward.errors import ConfigError, RayRewardError
 from rayreward.jobs.lines import split_lines
 from rayreward.jobs.openrlhf.progress import parse_step
+from rayreward.jobs.orphans import RUN_VARIABLE, end_orphans
 from rayreward.jobs.render import RenderedJob
 from rayreward.jobs.report import MARK, RunReport
 from rayreward.jobs.spec import JobSpec
@@ -115,13 +116,15 @@ class Training:
                     looking.cancel()
                     await asyncio.gather(looking, return_exceptions=True)
                     await _end(process)
+                    await end_orphans(self._job.run_id)
         await self._refresh()
         return Outcome(_exit_code(code, self._reason), self._reason)
 
     async def _start(self, folder: Path) -> asyncio.subprocess.Process:
         for name, text in self._job.uploads.items():
             (folder / name).write_text(text)
-        runtime_env: dict[str, Any] = {"env_vars": self._job.env_vars | openrlhf_env()}
+        mark = {RUN_VARIABLE: self._job.run_id}
+        runtime_env: dict[str, Any] = {"env_vars": self._job.env_vars | openrlhf_env() | mark}
         if self._job.uploads:
             runtime_env["working_dir"] = str(folder)
         python, *_ = self._job.argv
