@@ -121,7 +121,7 @@ def submit(plan: Plan, jobs: RayJobs, *, is_elsewhere: bool = False, ray_address
 def pack_plan(plan: Plan) -> str:
     """The plan as the value of an environment variable.
 
-    Not as an uploaded folder: with two Rays on one machine its package was deleted before the job's own tasks had it.
+    Some kilobytes: no folder has to be packed, uploaded and unpacked on a node before the job can say anything.
 
     Raises:
         ConfigError: its files are too large for that.

@@ -87,6 +87,11 @@ class LoggingSpec(StrictModel):
     wandb_run_name: str | None = None
     wandb_mode: Literal["online", "offline"] = Field("online", description="offline needs no account and no network")
 
+    def resolved(self, base: Path) -> Self:
+        """The same with an absolute folder."""
+        board = self.tensorboard_dir
+        return self.model_copy(update={"tensorboard_dir": None if board is None else absolute(board, base)})
+
 
 class CheckpointSpec(StrictModel):
     """What is kept of the training."""
@@ -96,6 +101,14 @@ class CheckpointSpec(StrictModel):
     save_hf: bool = False
     keep: Count = 3
     resume: bool = False
+
+    def folder_of(self, name: str) -> str:
+        """The output folder of the training `name`."""
+        return self.output_dir or f"./runs/{name}"
+
+    def resolved(self, base: Path, *, name: str) -> Self:
+        """The same with an absolute folder."""
+        return self.model_copy(update={"output_dir": absolute(self.folder_of(name), base)})
 
 
 def is_local(path: str) -> bool:

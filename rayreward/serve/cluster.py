@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import shutil
 import signal
 import socket
@@ -38,6 +39,10 @@ _ENVIRONMENT = {
     "RAY_DASHBOARD_SUBPROCESS_MODULE_WAIT_READY_TIMEOUT": "180",
     "RAY_raylet_start_wait_time_s": "180",
 }
+
+_PORTS_ON_REQUEST = range(20_000, 30_000)
+"""Below Linux's own choice (from 32768 on), above what services usually have, beside Serve's 30000 to 31000 and the
+10002 to 19999 of the workers of a Ray that was started by hand."""
 
 
 class EmbeddedCluster:
@@ -168,10 +173,16 @@ def _let_job_agent_choose_its_port() -> None:
 
 
 def free_port(host: str) -> int:
-    """A TCP port of `host` that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of `host` that nobody listens on, and that Linux gives to nobody who asks for any port.
+
+    Between the answer and its use Ray opens dozens of connections, each from a port of the kernel's choice: a port
+    chosen by the kernel here was one of those before the dashboard could take it, about once in fifty clusters.
+    """
+    for port in random.sample(_PORTS_ON_REQUEST, k=len(_PORTS_ON_REQUEST)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise ConfigError(f"every port of {host} from {_PORTS_ON_REQUEST[0]} to {_PORTS_ON_REQUEST[-1]} is in use")
 
 
 def check_port(host: str, port: int) -> None:

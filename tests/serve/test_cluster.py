@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 import pytest
+
+from rayreward.serve.cluster import free_port
 
 pytestmark = pytest.mark.ray
 
@@ -19,6 +22,15 @@ with EmbeddedCluster(needs_dashboard=True) as cluster:
     print(cluster.folder, flush=True)
     threading.Event().wait()
 """
+
+
+def test_a_free_port_is_not_taken_by_connections_that_are_opened_before_it_is_used() -> None:
+    chosen_by_linux = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    port = free_port("127.0.0.1")
+    assert port < int(chosen_by_linux[0])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", port))
+        assert free_port("127.0.0.1") != port
 
 
 def test_ctrl_c_in_a_terminal_leaves_no_process_and_no_folder() -> None:

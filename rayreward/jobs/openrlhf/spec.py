@@ -229,7 +229,7 @@ class OpenRLHFSpec(StrictModel):
     @property
     def output_dir(self) -> str:
         """The folder of the final model."""
-        return self.checkpoint.output_dir or f"./runs/{self.name}"
+        return self.checkpoint.folder_of(self.name)
 
     @property
     def train_batch_size(self) -> int:
@@ -271,19 +271,16 @@ class OpenRLHFSpec(StrictModel):
 
     def resolved(self, base: Path) -> Self:
         """The same with absolute local paths."""
-        critic, board = self.model.critic_path, self.logging.tensorboard_dir
+        critic = self.model.critic_path
+        model = {
+            "path": absolute_if_local(self.model.path, base),
+            "critic_path": None if critic is None else absolute_if_local(critic, base),
+        }
         update: dict[str, Any] = {
-            "model": self.model.model_copy(
-                update={
-                    "path": absolute_if_local(self.model.path, base),
-                    "critic_path": None if critic is None else absolute_if_local(critic, base),
-                }
-            ),
+            "model": self.model.model_copy(update=model),
             "data": self.data.model_copy(update={"prompts": absolute_if_local(self.data.prompts, base)}),
-            "checkpoint": self.checkpoint.model_copy(update={"output_dir": absolute(self.output_dir, base)}),
-            "logging": self.logging.model_copy(
-                update={"tensorboard_dir": None if board is None else absolute(board, base)}
-            ),
+            "checkpoint": self.checkpoint.resolved(base, name=self.name),
+            "logging": self.logging.resolved(base),
         }
         if self.agent is not None and "::" in self.agent.environment:
             where, _, name = self.agent.environment.partition("::")

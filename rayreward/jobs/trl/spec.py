@@ -28,7 +28,6 @@ from rayreward.jobs.sections import (
     Rate,
     RewardBinding,
     Transport,
-    absolute,
     absolute_if_local,
     is_local,
 )
@@ -152,7 +151,7 @@ class TrlSpec(StrictModel):
     @property
     def output_dir(self) -> str:
         """The folder of the final model and the checkpoints."""
-        return self.checkpoint.output_dir or f"./runs/{self.name}"
+        return self.checkpoint.folder_of(self.name)
 
     @property
     def transport(self) -> Transport:
@@ -192,15 +191,12 @@ class TrlSpec(StrictModel):
 
     def resolved(self, base: Path) -> Self:
         """The same with absolute local paths."""
-        board = self.logging.tensorboard_dir
         return self.model_copy(
             update={
                 "model": self.model.model_copy(update={"path": absolute_if_local(self.model.path, base)}),
                 "data": self.data.model_copy(update={"prompts": absolute_if_local(self.data.prompts, base)}),
-                "checkpoint": self.checkpoint.model_copy(update={"output_dir": absolute(self.output_dir, base)}),
-                "logging": self.logging.model_copy(
-                    update={"tensorboard_dir": None if board is None else absolute(board, base)}
-                ),
+                "checkpoint": self.checkpoint.resolved(base, name=self.name),
+                "logging": self.logging.resolved(base),
             }
         )
 
