@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
@@ -209,7 +209,9 @@ class RewardFunction:
             return await self._score_batch(samples)
         if self.is_async:
             return list(await asyncio.gather(*(self._score_one(sample) for sample in samples)))
-        return [await self._score_one(sample) for sample in samples]
+        # No coroutine a sample: it cost as much as the rest of a trivial reward's call.
+        begun = map(self._begin, samples)
+        return [one if isinstance(one, RewardOutput) else await self._finish(one) for one in begun]
 
     def score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """`ascore` for code that is not async; a sync reward runs on the calling thread where no event loop does."""
@@ -244,20 +246,32 @@ class RewardFunction:
         return (AsyncTrlReward if is_async else TrlReward)(asked, on_failure=on_failure)
 
     async def _score_one(self, sample: Sample) -> RewardOutput:
+        begun = self._begin(sample)
+        return begun if isinstance(begun, RewardOutput) else await self._finish(begun)
+
+    def _begin(self, sample: Sample) -> RewardOutput | Awaitable[Any]:
+        """Call the author's code: its output, or what is to be awaited for it."""
         try:
             if self._function is None:
                 value = self.compute_reward(sample)
             else:
                 signature = cast(Signature, self._signature)
                 value = self._function(**signature.arguments(sample, self.arguments))
-            if inspect.isawaitable(value):
-                value = await asyncio.wait_for(value, self.timeout_s)
-        except TimeoutError as error:
-            return failed_output(_named_timeout(error, self.timeout_s))
         except AUTHORS_ERRORS as error:  # the boundary: whatever an author's code raises is this sample's
-            pass_on_cancellation(error)
-            return failed_output(error)
+            return self._failed(error)
+        return value if inspect.isawaitable(value) else to_output(value)
+
+    async def _finish(self, begun: Awaitable[Any]) -> RewardOutput:
+        try:
+            value = await asyncio.wait_for(begun, self.timeout_s)
+        except AUTHORS_ERRORS as error:  # the boundary, as above
+            return self._failed(error)
         return to_output(value)
+
+    def _failed(self, error: BaseException) -> RewardOutput:
+        """The output for what an author's code raised; this task's own cancellation is raised again."""
+        pass_on_cancellation(error)
+        return failed_output(_named_timeout(error, self.timeout_s) if isinstance(error, TimeoutError) else error)
 
     async def _score_groups(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One call a group; a group that is not whole has no scores: compared with fewer, they would be others."""
@@ -276,12 +290,10 @@ class RewardFunction:
             value = function(**signature.batch_arguments(samples, self.arguments))
             if inspect.isawaitable(value):
                 value = await asyncio.wait_for(value, self.timeout_s)
-        except TimeoutError as error:
-            return [failed_output(_named_timeout(error, self.timeout_s))] * len(samples)
         except AUTHORS_ERRORS as error:  # the boundary, as above
-            pass_on_cancellation(error)
-            if len(samples) == 1 or not may_split:
-                return [failed_output(error)] * len(samples)
+            failed = self._failed(error)
+            if len(samples) == 1 or not may_split or isinstance(error, TimeoutError):
+                return [failed] * len(samples)
             middle = len(samples) // 2
             return [*await self._score_batch(samples[:middle]), *await self._score_batch(samples[middle:])]
         return to_outputs(value, len(samples))

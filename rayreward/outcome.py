@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rayreward.batches import OutputBatch
 from rayreward.errors import (
     BackpressureError,
     InvalidInputError,
@@ -88,6 +89,8 @@ def to_outputs(value: Any, count: int) -> list[RewardOutput]:
     Accepted: a list, tuple, array or tensor of what `to_output` takes; OpenRLHF's dict with `rewards`, `scores` and
     `extra_logs`. A wrong number of values fails the whole batch: nobody can tell which value belongs to whom.
     """
+    if isinstance(value, OutputBatch) and len(value) == count:
+        return value  # made by rayreward: checked one by one when it was
     try:
         if isinstance(value, Mapping):
             return _from_openrlhf(value, count)

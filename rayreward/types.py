@@ -117,8 +117,12 @@ class Sample:
     @property
     def size_bytes(self) -> int:
         """About how many bytes the sample's texts hold; what batches are bounded by."""
-        texts = (self.prompt, self.response, self.label, *self.metadata.values())
-        return sum(len(text) for text in texts if isinstance(text, str)) + 64
+        size = len(self.prompt) + len(self.response) + 64
+        if isinstance(self.label, str):
+            size += len(self.label)
+        if self.metadata:
+            size += sum([len(text) for text in self.metadata.values() if isinstance(text, str)])
+        return size
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_sample, (

@@ -18,6 +18,9 @@ from rayreward.router.turns import Turns
 
 T = TypeVar("T")
 
+Unit = tuple[Sequence[T], int]
+"""What stays together, and its bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
@@ -40,7 +43,7 @@ class BatchQueue(Generic[T]):
 
     def __init__(self, limits: BatchLimits) -> None:
         self._limits = limits
-        self._waiting: Turns[tuple[Sequence[T], int]] = Turns()
+        self._waiting: Turns[Unit[T]] = Turns()
         self._item_count = 0
 
     def __len__(self) -> int:
@@ -55,19 +58,27 @@ class BatchQueue(Generic[T]):
             rank: 0 is the most urgent; see `rayreward.router.terms.PRIORITIES`.
             caller: takes turns with the others.
         """
-        self._waiting.add((items, size_bytes), rank=rank, caller=caller)
-        self._item_count += len(items)
+        self.extend([(items, size_bytes)], item_count=len(items), rank=rank, caller=caller)
+
+    def extend(self, units: Sequence[Unit[T]], *, item_count: int, rank: int = 0, caller: str = "") -> None:
+        """`add` for many: each unit stays together; `item_count` is how many items they hold in all."""
+        self._waiting.extend(units, rank=rank, caller=caller)
+        self._item_count += item_count
 
     def take(self) -> list[T]:
         """The next batch; empty where nothing waits."""
         batch: list[T] = []
         max_samples, bytes_left = self._limits.max_samples, self._limits.max_bytes
 
-        def fits(unit: tuple[Sequence[T], int]) -> bool:
-            return not batch or (len(batch) + len(unit[0]) <= max_samples and unit[1] <= bytes_left)
+        def joins(unit: Unit[T]) -> bool:
+            nonlocal bytes_left
+            items, size_bytes = unit
+            if batch and (len(batch) + len(items) > max_samples or size_bytes > bytes_left):
+                return False
+            batch.extend(items)
+            bytes_left -= size_bytes
+            return True
 
-        while (unit := self._waiting.take(fits)) is not None:
-            batch += unit[0]
-            bytes_left -= unit[1]
+        self._waiting.take_all(joins)
         self._item_count -= len(batch)
         return batch

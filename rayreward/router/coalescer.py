@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from rayreward.batches import OutputBatch, SampleBatch
 from rayreward.outcome import failed_output, to_outputs
-from rayreward.router.batching import BatchLimits, BatchQueue
+from rayreward.router.batching import BatchLimits, BatchQueue, Unit
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
 
 
@@ -44,6 +44,10 @@ class _Call:
     missing: int
     done: asyncio.Future[None]
     is_abandoned: bool = False
+
+
+Entry = tuple[_Call, int]
+"""A call, and the position of one of its samples."""
 
 
 class _Deadline:
@@ -113,7 +117,7 @@ class Coalescer:
         gather: Gather | None = None,
     ) -> None:
         self._send, self._free_slots, self._now = send, slot_count, now
-        self._queue: BatchQueue[tuple[_Call, int]] = BatchQueue(limits)
+        self._queue: BatchQueue[Entry] = BatchQueue(limits)
         self._gather = gather
         self._pump_timer: asyncio.Handle | None = None
         self._turn: _Turn | None = None
@@ -142,10 +146,7 @@ class Coalescer:
         if turn is None or self._gather is not None:  # who gathers waits for longer than a turn
             turn = self._turn = _Turn(self._now())
         call = _Call(samples, turn.arrived_s, [None] * len(samples), len(samples), loop.create_future())
-        for positions in _units(samples):
-            size_bytes = sum([samples[position].size_bytes for position in positions])
-            items = [(call, position) for position in positions]
-            self._queue.add(items, size_bytes=size_bytes, rank=rank, caller=caller)
+        self._queue.extend(_units(call), item_count=len(samples), rank=rank, caller=caller)
         self._schedule_pump(loop)
         deadline = None
         if timeout_s is not None:
@@ -161,9 +162,8 @@ class Coalescer:
         finally:
             if deadline is not None:
                 deadline.discard(call)
-        outputs = OutputBatch(output for output in call.outputs if output is not None)
-        if len(outputs) == len(samples):
-            return outputs
+        if not call.missing:
+            return OutputBatch(call.outputs)  # type: ignore[arg-type]  # nothing is missing: each is an output
         late = RewardOutput.failed(FailureKind.TIMEOUT, f"no answer within {timeout_s} s, queueing included")
         return OutputBatch(late if output is None else output for output in call.outputs)
 
@@ -196,7 +196,7 @@ class Coalescer:
             self.stats.dropped_count += 1
         return call.is_abandoned
 
-    async def _dispatch(self, entries: list[tuple[_Call, int]]) -> None:
+    async def _dispatch(self, entries: list[Entry]) -> None:
         left_s = self._now()
         outputs: Sequence[RewardOutput] = []
         try:
@@ -216,7 +216,7 @@ class Coalescer:
             elif self._queue:
                 self._schedule_pump(asyncio.get_running_loop())
 
-    def _deliver(self, entries: list[tuple[_Call, int]], outputs: Sequence[RewardOutput], left_s: float) -> None:
+    def _deliver(self, entries: list[Entry], outputs: Sequence[RewardOutput], left_s: float) -> None:
         scored_s = self._now() - left_s
         self.stats.sample_count += len(entries)
         kinds = Counter(output.failure.kind.value for output in outputs if output.failure is not None)
@@ -239,28 +239,31 @@ class Coalescer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _units(samples: Sequence[Sample]) -> Iterable[Sequence[int]]:
-    """The positions that travel together: a group's, else a sample alone."""
-    if all(sample.group_id is None for sample in samples):
-        return [(position,) for position in range(len(samples))]
-    units: dict[object, list[int]] = {}
+def _units(call: _Call) -> list[Unit[Entry]]:
+    """What travels together, with its bytes: a group's samples, else a sample alone."""
+    samples = call.samples
+    if all([sample.group_id is None for sample in samples]):
+        return [(((call, position),), sample.size_bytes) for position, sample in enumerate(samples)]
+    groups: dict[object, list[int]] = {}
     for position, sample in enumerate(samples):
-        units.setdefault(position if sample.group_id is None else sample.group_id, []).append(position)
-    return units.values()
+        groups.setdefault(position if sample.group_id is None else sample.group_id, []).append(position)
+    return [
+        ([(call, position) for position in members], sum([samples[position].size_bytes for position in members]))
+        for members in groups.values()
+    ]
 
 
 def _timings(
-    entries: Sequence[tuple[_Call, int]], outputs: Sequence[RewardOutput], left_s: float, scored_s: float
+    entries: Sequence[Entry], outputs: Sequence[RewardOutput], left_s: float, scored_s: float
 ) -> list[Timings]:
-    """Each sample's times; those of one burst share theirs, which travels cheaper."""
-    known: dict[tuple[float, float], Timings] = {}
-    timings = []
+    """Each sample's times; neighbours of one burst share theirs, which travels cheaper."""
+    timings: list[Timings] = []
+    arrived_s, computed = -1.0, None
     for (call, _), output in zip(entries, outputs, strict=True):
-        computed_s = output.timings.computed_s if output.timings is not None else 0.0
-        times = known.get((call.arrived_s, computed_s))
-        if times is None:
-            times = Timings(left_s - call.arrived_s, scored_s, computed_s, len(entries))
-            known[call.arrived_s, computed_s] = times
+        if not timings or call.arrived_s != arrived_s or output.timings is not computed:
+            arrived_s, computed = call.arrived_s, output.timings
+            computed_s = 0.0 if computed is None else computed.computed_s
+            times = Timings(left_s - arrived_s, scored_s, computed_s, len(entries))
         timings.append(times)
     return timings
 

@@ -10,7 +10,7 @@ Pure: no clock, no tasks.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -35,14 +35,18 @@ class Turns(Generic[T]):
 
     def add(self, item: T, *, rank: int, caller: str) -> None:
         """Let an item wait behind its caller's others."""
+        self.extend((item,), rank=rank, caller=caller)
+
+    def extend(self, items: Iterable[T], *, rank: int, caller: str) -> None:
+        """Let items wait, one or more, in their order."""
         callers = self._classes.get(rank)
         if callers is None:
             callers = self._classes[rank] = {}
         waiting = callers.get(caller)
         if waiting is None:
-            callers[caller] = deque((item,))
+            callers[caller] = deque(items)
         else:
-            waiting.append(item)
+            waiting.extend(items)
 
     def take(self, fits: Callable[[T], bool]) -> T | None:
         """The next item, if it fits; the next caller's where a caller's first does not. None where none does."""
@@ -56,6 +60,30 @@ class Turns(Generic[T]):
                 self._end_turn(rank, caller)
                 return item
         return None
+
+    def take_all(self, fits: Callable[[T], bool]) -> list[T]:
+        """What `take` would give until nothing more fits.
+
+        `fits` is asked in order, and what it agrees to is taken. A caller that is alone is not given its turn anew
+        each time: it mostly is, and then it may have thousands.
+        """
+        taken: list[T] = []
+        while self._classes:
+            rank = min(self._classes)
+            callers = self._classes[rank]
+            if len(callers) > 1:
+                item = self.take(fits)
+                if item is None:
+                    break
+                taken.append(item)
+                continue
+            [waiting] = callers.values()
+            while waiting and fits(waiting[0]):
+                taken.append(waiting.popleft())
+            if waiting:
+                break
+            del self._classes[rank]
+        return taken
 
     def remove(self, item: T, *, rank: int, caller: str) -> bool:
         """Take out one that waits no longer; False where it did not wait."""
