@@ -18,6 +18,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from rayreward.types import RewardOutput, Sample, Timings
 
+DIRECT_MAX_BYTES = 3 * 2**20
+"""What may travel in one message between processes. A Serve replica refuses messages from 4 MiB on
+(RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH), and the rest is for envelopes; larger batches take Ray's object store."""
+
 T = TypeVar("T", Sample, RewardOutput)
 
 Column = tuple[bool, Any]

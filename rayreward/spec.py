@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import pydantic
 
+from rayreward.batches import DIRECT_MAX_BYTES
 from rayreward.compose import Method
 from rayreward.errors import ConfigError, did_you_mean
 from rayreward.function import Isolation, RewardFunction
@@ -120,7 +121,9 @@ class RewardSpec(PartSpec):
         autoscaling_config: Ray Serve's own keys, over rayreward's defaults.
         ray_actor_options: num_cpus, num_gpus, resources, runtime_env, … of a replica.
         max_ongoing_requests: calls (batches) under way in one replica.
-        max_batch_samples, max_batch_bytes: what travels in one call.
+        max_batch_samples: what travels in one call at most. Where left out the router sizes calls by what they take
+            to compute, from 256 samples of a dear reward to 2,048 of a trivial one; see `rayreward.router.sizing`.
+        max_batch_bytes: the same in bytes. Above the default a call goes through Ray's object store, which costs more.
         cache_entries: scores that the router keeps of a reward that declares itself deterministic and does not run
             inline; 0 keeps none, and scores even the same sample twice.
         cache_bytes: about how much memory they may take.
@@ -137,8 +140,8 @@ class RewardSpec(PartSpec):
     autoscaling_config: dict[str, Any] = pydantic.Field(default_factory=dict)
     ray_actor_options: dict[str, Any] = pydantic.Field(default_factory=dict)
     max_ongoing_requests: int = pydantic.Field(default=2, ge=1)
-    max_batch_samples: int = pydantic.Field(default=256, ge=1)
-    max_batch_bytes: int = pydantic.Field(default=8 * 2**20, ge=1)
+    max_batch_samples: int | None = pydantic.Field(default=None, ge=1)
+    max_batch_bytes: int = pydantic.Field(default=DIRECT_MAX_BYTES, ge=1)
     cache_entries: int = pydantic.Field(default=100_000, ge=0)
     cache_bytes: int = pydantic.Field(default=256 * 2**20, ge=0)
     group_size: int | None = pydantic.Field(default=None, ge=1)

@@ -14,17 +14,12 @@ from typing import Any
 
 from rayreward.client.applications import AUTO, choose_application
 from rayreward.client.base import RewardClient
+from rayreward.client.call_size import LIMITS, SLOTS
 from rayreward.errors import ServiceUnavailableError
-from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.runs import RunStats
 from rayreward.serve.calls import call_handle
 from rayreward.types import RewardInfo, RewardOutput, Sample
-
-_SLOTS = 2
-"""Handle calls under way at once: one is being scored while the next fills."""
-
-_LIMITS = BatchLimits(max_samples=1024, max_bytes=32 * 2**20)
 
 _MAX_LANES = 64
 """Lanes kept: a trainer that names its steps opens one a step, and never uses it again."""
@@ -93,7 +88,7 @@ class HandleClient(RewardClient):
             )
             return outputs
 
-        return Coalescer(send, slot_count=_SLOTS, limits=_LIMITS, now=time.monotonic)
+        return Coalescer(send, slot_count=SLOTS, limits=LIMITS, now=time.monotonic)
 
 
 def _forget_idle(lanes: Lanes) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from rayreward.client.base import RewardClient
+from rayreward.client.call_size import LIMITS, SLOTS
 from rayreward.client.patience import positions_unavailable, score_patiently
 from rayreward.client.sync import run_sync
 from rayreward.errors import (
@@ -28,14 +29,8 @@ from rayreward.errors import (
     UnknownRewardError,
 )
 from rayreward.outcome import failed_output
-from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer, Send
 from rayreward.types import RewardOutput, Sample
-
-_SLOTS = 2
-"""Calls under way at once: one is being scored while the next fills."""
-
-_LIMITS = BatchLimits(max_samples=1024, max_bytes=32 * 2**20)
 
 _REFUSALS = (UnknownRewardError, AuthenticationError, ConfigError)
 """What no sample is to blame for and no waiting cures."""
@@ -160,7 +155,7 @@ class RunClient:
             # Weakly: as a cycle the client would be collected together with its open sockets, and could not close them.
             send = weakref.WeakMethod(self._send)
             lane = self._lanes[loop] = Coalescer(
-                lambda batch: _alive(send)(batch), slot_count=_SLOTS, limits=_LIMITS, now=self._now
+                lambda batch: _alive(send)(batch), slot_count=SLOTS, limits=LIMITS, now=self._now
             )
         return lane
 

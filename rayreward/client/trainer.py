@@ -18,19 +18,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayreward.client.applications import AUTO
+from rayreward.client.call_size import LIMITS, SLOTS
 from rayreward.client.handle import find_app
 from rayreward.client.patience import PAUSE_S, score_patiently
 from rayreward.errors import ServiceUnavailableError
-from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer, Gather
 from rayreward.serve.calls import call_handle
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import RewardOutput, Sample
-
-_SLOTS = 2
-"""Handle calls under way at once: one is being scored while the next fills."""
-
-_LIMITS = BatchLimits(max_samples=1024, max_bytes=32 * 2**20)
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -157,7 +152,7 @@ class TrainerClient:
         loop = asyncio.get_running_loop()
         desk = self._desks.get(loop)
         if desk is None:
-            lane = Coalescer(self._send, slot_count=_SLOTS, limits=_LIMITS, now=self._now, gather=self._gather)
+            lane = Coalescer(self._send, slot_count=SLOTS, limits=LIMITS, now=self._now, gather=self._gather)
             desk = self._desks[loop] = _Desk(lane)
         return desk
 

@@ -65,10 +65,12 @@ class BatchQueue(Generic[T]):
         self._waiting.extend(units, rank=rank, caller=caller)
         self._item_count += item_count
 
-    def take(self) -> list[T]:
-        """The next batch; empty where nothing waits."""
+    def take(self, at_most: int | None = None) -> list[T]:
+        """The next batch, of `at_most` so many items where that is less than the limit; empty where nothing waits."""
         batch: list[T] = []
         max_samples, bytes_left = self._limits.max_samples, self._limits.max_bytes
+        if at_most is not None:
+            max_samples = min(max_samples, at_most)
 
         def joins(unit: Unit[T]) -> bool:
             nonlocal bytes_left

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from rayreward.batches import OutputBatch, SampleBatch
 from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.batching import BatchLimits, BatchQueue, Unit
+from rayreward.router.sizing import BatchSizer
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
 
 
@@ -105,6 +106,7 @@ class Coalescer:
         limits: what one batch may hold.
         now: the clock, in seconds.
         gather: for callers on other threads, who cannot ask in one turn of the loop; none by default.
+        sizer: how much of the limits a call uses; all of them by default.
     """
 
     def __init__(
@@ -115,10 +117,11 @@ class Coalescer:
         limits: BatchLimits,
         now: Callable[[], float],
         gather: Gather | None = None,
+        sizer: BatchSizer | None = None,
     ) -> None:
         self._send, self._free_slots, self._now = send, slot_count, now
         self._queue: BatchQueue[Entry] = BatchQueue(limits)
-        self._gather = gather
+        self._gather, self._sizer = gather, sizer
         self._pump_timer: asyncio.Handle | None = None
         self._turn: _Turn | None = None
         self._is_closed = False
@@ -181,7 +184,7 @@ class Coalescer:
     def _pump(self) -> None:
         self._pump_timer = self._turn = None
         while self._free_slots and self._queue:
-            entries = [entry for entry in self._queue.take() if not self._is_dropped(entry[0])]
+            entries = [entry for entry in self._queue.take(self._next_size()) if not self._is_dropped(entry[0])]
             if not entries:
                 continue
             self._free_slots -= 1
@@ -190,6 +193,11 @@ class Coalescer:
             task = asyncio.get_running_loop().create_task(self._dispatch(entries))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _next_size(self) -> int | None:
+        if self._sizer is None:
+            return None
+        return self._sizer.size(waiting=len(self._queue), free_slots=self._free_slots)
 
     def _is_dropped(self, call: _Call) -> bool:
         if call.is_abandoned:
@@ -202,6 +210,7 @@ class Coalescer:
         try:
             outputs = await self._send(SampleBatch(call.samples[position] for call, position in entries))
             outputs = to_outputs(outputs, len(entries))
+            self._note_work(outputs)
         except asyncio.CancelledError as error:
             outputs = [failed_output(error)] * len(entries)
             raise
@@ -215,6 +224,12 @@ class Coalescer:
                 self._pump()
             elif self._queue:
                 self._schedule_pump(asyncio.get_running_loop())
+
+    def _note_work(self, outputs: Sequence[RewardOutput]) -> None:
+        """What the call took to compute, where its replica says."""
+        times = outputs[0].timings
+        if self._sizer is not None and times is not None:
+            self._sizer.note(samples=len(outputs), computed_s=times.computed_s)
 
     def _deliver(self, entries: list[Entry], outputs: Sequence[RewardOutput], left_s: float) -> None:
         scored_s = self._now() - left_s
@@ -242,7 +257,7 @@ class Coalescer:
 def _units(call: _Call) -> list[Unit[Entry]]:
     """What travels together, with its bytes: a group's samples, else a sample alone."""
     samples = call.samples
-    if all([sample.group_id is None for sample in samples]):
+    if all(sample.group_id is None for sample in samples):
         return [(((call, position),), sample.size_bytes) for position, sample in enumerate(samples)]
     groups: dict[object, list[int]] = {}
     for position, sample in enumerate(samples):

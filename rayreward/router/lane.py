@@ -22,6 +22,7 @@ from rayreward.router.cache import ResultCache
 from rayreward.router.coalescer import Coalescer, Send
 from rayreward.router.facts import RewardFacts
 from rayreward.router.lookup import Lookup
+from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import CacheSummary, LaneStats
 from rayreward.router.terms import Clock, Terms, too_late
 from rayreward.spec import RewardSpec
@@ -166,7 +167,20 @@ class Lane:
         )
 
 
-def open_lane(send: Send, *, slot_count: int, limits: BatchLimits, policy: LanePolicy, now: Clock) -> Lane:
+def limits_of(spec: RewardSpec, *, usual_samples: int = MOST_SAMPLES) -> BatchLimits:
+    """What one call of a reward may hold: what its configuration says, else `usual_samples`."""
+    return BatchLimits(spec.max_batch_samples or usual_samples, spec.max_batch_bytes)
+
+
+def open_lane(
+    send: Send,
+    *,
+    slot_count: int,
+    limits: BatchLimits,
+    policy: LanePolicy,
+    now: Clock,
+    sizer: BatchSizer | None = None,
+) -> Lane:
     """The lane of one reward.
 
     Args:
@@ -175,6 +189,7 @@ def open_lane(send: Send, *, slot_count: int, limits: BatchLimits, policy: LaneP
         limits: what one batch may hold.
         policy: how its samples are treated.
         now: the clock, in seconds.
+        sizer: how much of the limits a call uses; all of them where left out.
     """
     breaker = Breaker(policy.breaker, now=now)
     halving = bisecting(
@@ -188,7 +203,7 @@ def open_lane(send: Send, *, slot_count: int, limits: BatchLimits, policy: LaneP
             lane.lookup.land(batch, outputs)
         return outputs
 
-    lane = Lane(Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now), breaker=breaker)
+    lane = Lane(Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now, sizer=sizer), breaker=breaker)
     if policy.cache_entries:
         cache = ResultCache(max_entries=policy.cache_entries, max_bytes=policy.cache_bytes)
         lane.lookup = Lookup(cache, lane._dispatch, now=now)

@@ -2,7 +2,7 @@
 
 Scoring is idempotent, so a call whose replica died is simply made again; an error of the reward itself never is.
 
-What a call carries decides how it travels. Up to `_GRPC_MAX_BYTES` it goes straight to the replica (Serve's gRPC
+What a call carries decides how it travels. Up to `DIRECT_MAX_BYTES` it goes straight to the replica (Serve's gRPC
 transport), which takes half of the CPU that Ray's object store does: 5.9 ms against 13.4 for 256 samples of 2 KB, 9.3
 against 17.5 for 512, 1.6 against 4.0 for nothing (Ray 2.55, client and replica together, on a busy machine).
 Larger calls, calls whose answer was too large, and whatever is sent again go through the object store: it has no limit.
@@ -18,13 +18,11 @@ from typing import Any
 
 import cloudpickle
 
+from rayreward.batches import DIRECT_MAX_BYTES
 from rayreward.errors import ServiceUnavailableError
 
 _RETRY_PAUSES_S = (0.0, 0.2, 1.0, 3.0)
 """Before each further attempt: a replica that is replaced is back after one to three seconds."""
-
-_GRPC_MAX_BYTES = 3 * 2**20
-"""A replica refuses messages from 4 MiB on (RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH); the rest is for envelopes."""
 
 _answers_largely: weakref.WeakSet[Any] = weakref.WeakSet()
 """Handles of which an answer once was too large for gRPC: asked that way again, each would be scored twice."""
@@ -77,4 +75,4 @@ async def call_handle(handle: Any, method: str, *args: Any, **kwargs: Any) -> An
 def _may_go_directly(handle: Any, args: list[Any]) -> bool:
     """Whether the call fits into a message; a cluster that encrypts keeps to Ray's own connections."""
     size_bytes = sum(len(arg.blob) for arg in args if isinstance(arg, _Packed))
-    return size_bytes <= _GRPC_MAX_BYTES and handle not in _answers_largely and os.environ.get("RAY_USE_TLS") != "1"
+    return size_bytes <= DIRECT_MAX_BYTES and handle not in _answers_largely and os.environ.get("RAY_USE_TLS") != "1"

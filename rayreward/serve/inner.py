@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Send
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import Lane, LanePolicy, open_lane
+from rayreward.router.lane import Lane, LanePolicy, limits_of, open_lane
+from rayreward.router.sizing import USUAL_SAMPLES
 from rayreward.spec import RewardSpec
 from rayreward.types import RewardOutput, Sample, Timings
 from rayreward.workers import Runner, build_runner
@@ -29,7 +29,7 @@ async def open_inner_lane(spec: RewardSpec) -> Lane:
     reward = spec.build()
     runner = build_runner(reward)
     await runner.start()
-    limits = BatchLimits(spec.max_batch_samples, spec.max_batch_bytes)
+    limits = limits_of(spec, usual_samples=USUAL_SAMPLES)  # more would hold up the loop for others
     send = send_to(runner, time.monotonic)
     # To score costs less here than to look a score up.
     policy = replace(LanePolicy.of(spec), cache_entries=0)

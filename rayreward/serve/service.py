@@ -14,12 +14,12 @@ from typing import Any
 from starlette.requests import Request
 
 from rayreward.log.record import RewardLog
-from rayreward.router.batching import BatchLimits
 from rayreward.router.config import ServiceConfig
-from rayreward.router.lane import Lane, LanePolicy, open_lane
+from rayreward.router.lane import Lane, LanePolicy, limits_of, open_lane
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Router
 from rayreward.router.runs import RunStats
+from rayreward.router.sizing import MOST_SAMPLES, BatchSizer, Spread
 from rayreward.router.stats import RouterStats
 from rayreward.router.terms import Priority
 from rayreward.serve.calls import call_handle
@@ -129,11 +129,18 @@ def _open_lane(spec: RewardSpec, handle: Any) -> Lane:
         outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch)
         return outputs
 
-    limits = BatchLimits(spec.max_batch_samples, spec.max_batch_bytes)
-    replica_count = spec.num_replicas or max_replicas(spec)
     # As many calls as the replicas take at once: more would wait behind them instead of filling up here.
-    slots = spec.max_ongoing_requests * replica_count
-    return open_lane(send, slot_count=slots, limits=limits, policy=LanePolicy.of(spec), now=time.monotonic)
+    slots = spec.max_ongoing_requests * (spec.num_replicas or max_replicas(spec))
+    # How many replicas an autoscaled reward has is not known here: work is not spread over those that may not be there.
+    spread = Spread(replica_count=spec.num_replicas or 1, slots_per_replica=spec.max_ongoing_requests)
+    return open_lane(
+        send,
+        slot_count=slots,
+        limits=limits_of(spec),
+        policy=LanePolicy.of(spec),
+        now=time.monotonic,
+        sizer=BatchSizer(spread, most_samples=spec.max_batch_samples or MOST_SAMPLES),
+    )
 
 
 def max_replicas(spec: RewardSpec) -> int:
