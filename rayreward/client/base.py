@@ -8,7 +8,7 @@ reward, a service that cannot be reached, a wrong token.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,7 +28,7 @@ class RewardClient(ABC):
     """
 
     @abstractmethod
-    async def _send(
+    def _send(
         self,
         reward: str | None,
         samples: Sequence[Sample],
@@ -36,7 +36,7 @@ class RewardClient(ABC):
         timeout_s: float | None,
         run: str | None,
         step: int | None,
-    ) -> list[RewardOutput]:
+    ) -> Awaitable[list[RewardOutput]]:
         """Carry samples away and bring one output each, in order."""
 
     @abstractmethod

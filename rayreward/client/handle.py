@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from rayreward.client.applications import AUTO, choose_application
@@ -65,7 +65,7 @@ class HandleClient(RewardClient):
         for lane in self._lanes.pop(asyncio.get_running_loop(), {}).values():
             await lane.close()
 
-    async def _send(
+    def _send(
         self,
         reward: str | None,
         samples: Sequence[Sample],
@@ -73,13 +73,13 @@ class HandleClient(RewardClient):
         timeout_s: float | None,
         run: str | None,
         step: int | None,
-    ) -> list[RewardOutput]:
+    ) -> Awaitable[list[RewardOutput]]:
         lanes = self._lanes.setdefault(asyncio.get_running_loop(), {})
         lane = lanes.get((reward, run, step))
         if lane is None:
             _forget_idle(lanes)
             lane = lanes[reward, run, step] = self._open_lane(reward, run, step)
-        return await lane.score(samples, timeout_s=self._timeout_s if timeout_s is None else timeout_s)
+        return lane.score(samples, timeout_s=self._timeout_s if timeout_s is None else timeout_s)
 
     def _open_lane(self, reward: str | None, run: str | None, step: int | None) -> Coalescer:
         async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
