@@ -3,7 +3,8 @@
 What arrives: admitted samples. What leaves: one output a sample, in order. Inwards from the door: known scores and
 twins (deterministic rewards), or siblings (group rewards); the breaker; the queue that forms batches; and around each
 call halves of a poisoned batch, and the breaker again. Which of them apply is known from the reward's facts, which a
-replica tells; a policy that does not apply costs nothing.
+replica tells; a policy that does not apply costs nothing. A call that takes too long is sent twice, where its owner
+wishes so: inside the breaker and the halving, which are told one outcome a call.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rayreward.router.breaker import Breaker, BreakerPolicy, guarded, refusal
 from rayreward.router.cache import ResultCache
 from rayreward.router.coalescer import Coalescer, Send
 from rayreward.router.facts import RewardFacts
+from rayreward.router.hedging import HedgeStats, hedged
 from rayreward.router.lookup import Lookup
 from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import CacheSummary, LaneStats
@@ -39,6 +41,7 @@ class LanePolicy:
         group_size: of a prompt, for group rewards whose samples do not say.
         group_wait_s: how long a group's first sample waits for its last.
         breaker: when the reward is left alone.
+        hedge_after_s: a call without an answer for so long is made once more; None makes each once.
     """
 
     cache_entries: int = 100_000
@@ -46,6 +49,7 @@ class LanePolicy:
     group_size: int | None = None
     group_wait_s: float = 30.0
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    hedge_after_s: float | None = None
 
     @classmethod
     def of(cls, spec: RewardSpec) -> LanePolicy:
@@ -55,6 +59,7 @@ class LanePolicy:
             cache_bytes=spec.cache_bytes,
             group_size=spec.group_size,
             group_wait_s=spec.group_wait_s,
+            hedge_after_s=spec.hedge_after_s,
         )
 
 
@@ -77,6 +82,7 @@ class Lane:
     breaker: Breaker | None = None
     lookup: Lookup | None = None
     assembly: Assembly | None = None
+    hedges: HedgeStats = field(default_factory=HedgeStats)
     _learned: asyncio.Event = field(default_factory=asyncio.Event)
 
     def learn(self, facts: RewardFacts) -> None:
@@ -162,6 +168,8 @@ class Lane:
             failure_counts=dict(counted.failure_counts),
             breaker="closed" if self.breaker is None else self.breaker.state,
             breaker_opened_count=0 if self.breaker is None else self.breaker.opened_count,
+            hedged_count=self.hedges.sent_count,
+            hedge_won_count=self.hedges.won_count,
             open_group_count=0 if self.assembly is None else self.assembly.open_count,
             cache=None if self.lookup is None else CacheSummary.of(self.lookup),
         )
@@ -169,7 +177,7 @@ class Lane:
 
 def limits_of(spec: RewardSpec, *, usual_samples: int = MOST_SAMPLES) -> BatchLimits:
     """What one call of a reward may hold: what its configuration says, else `usual_samples`."""
-    return BatchLimits(spec.max_batch_samples or usual_samples, spec.max_batch_bytes)
+    return BatchLimits(spec.max_batch_samples or usual_samples, spec.max_batch_bytes, spec.max_batch_tokens)
 
 
 def open_lane(
@@ -191,7 +199,9 @@ def open_lane(
         now: the clock, in seconds.
         sizer: how much of the limits a call uses; all of them where left out.
     """
-    breaker = Breaker(policy.breaker, now=now)
+    breaker, hedges = Breaker(policy.breaker, now=now), HedgeStats()
+    if policy.hedge_after_s is not None:
+        send = hedged(send, after_s=policy.hedge_after_s, stats=hedges)
     halving = bisecting(
         guarded(send, breaker), scores_one_by_one=lambda: lane.facts is None or lane.facts.scores_one_by_one
     )
@@ -203,7 +213,11 @@ def open_lane(
             lane.lookup.land(batch, outputs)
         return outputs
 
-    lane = Lane(Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now, sizer=sizer), breaker=breaker)
+    lane = Lane(
+        Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now, sizer=sizer),
+        breaker=breaker,
+        hedges=hedges,
+    )
     if policy.cache_entries:
         cache = ResultCache(max_entries=policy.cache_entries, max_bytes=policy.cache_bytes)
         lane.lookup = Lookup(cache, lane._dispatch, now=now)

@@ -54,6 +54,8 @@ class LaneStats:
         dropped_count: samples whose caller left, or whose deadline passed, before they were sent.
         failure_counts: of those that came back, by kind.
         breaker: "closed", "open" or "half-open".
+        hedged_count: batches that took too long and were sent once more.
+        hedge_won_count: of those, how many the second call answered.
         open_group_count: groups that wait for members now.
         cache: None where it is switched off.
     """
@@ -69,6 +71,8 @@ class LaneStats:
     failure_counts: Mapping[str, int] = field(default_factory=dict)
     breaker: str = "closed"
     breaker_opened_count: int = 0
+    hedged_count: int = 0
+    hedge_won_count: int = 0
     open_group_count: int = 0
     cache: CacheSummary | None = None
 
