@@ -400,8 +400,9 @@ class RewardInfo:
     """What a service says of one reward it serves.
 
     Attributes:
-        state: "ready", "starting" or "unhealthy".
+        state: "ready", "starting", "unhealthy", or "idle": it may have no replica, has none, and nothing needs one.
         version: content hash of code, configuration and weights; None while no replica has reported it.
+        replicas: that run, as far as the service knows; 0 where it does not.
     """
 
     name: str

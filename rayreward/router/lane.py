@@ -10,12 +10,14 @@ wishes so: inside the breaker and the halving, which are told one outcome a call
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rayreward.outcome import to_outputs
 from rayreward.router.assembly import Assembly
+from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.bisection import bisecting
 from rayreward.router.breaker import Breaker, BreakerPolicy, guarded, refusal
@@ -24,6 +26,7 @@ from rayreward.router.coalescer import Coalescer, Send
 from rayreward.router.facts import RewardFacts
 from rayreward.router.hedging import HedgeStats, hedged
 from rayreward.router.lookup import Lookup
+from rayreward.router.prescale import Prescaled, ReplicaRange, Wishes
 from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import CacheSummary, LaneStats
 from rayreward.router.terms import Clock, Terms, too_late
@@ -42,6 +45,7 @@ class LanePolicy:
         group_wait_s: how long a group's first sample waits for its last.
         breaker: when the reward is left alone.
         hedge_after_s: a call without an answer for so long is made once more; None makes each once.
+        replicas: how many there may be.
     """
 
     cache_entries: int = 100_000
@@ -50,6 +54,7 @@ class LanePolicy:
     group_wait_s: float = 30.0
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     hedge_after_s: float | None = None
+    replicas: ReplicaRange = field(default_factory=ReplicaRange)
 
     @classmethod
     def of(cls, spec: RewardSpec) -> LanePolicy:
@@ -60,6 +65,7 @@ class LanePolicy:
             group_size=spec.group_size,
             group_wait_s=spec.group_wait_s,
             hedge_after_s=spec.hedge_after_s,
+            replicas=ReplicaRange.of(spec),
         )
 
 
@@ -72,18 +78,26 @@ class Lane:
         is_ready: whether a replica has loaded the reward.
         version: as the last answering replica reported it.
         facts: as a replica told them; those of an older version are asked again.
+        wishes: of replicas, before there is work for them.
+        can_sleep: whether it may have no replica where nothing is asked for.
+        replica_count: that run, as Serve said last; None where it has not been asked.
     """
 
     coalescer: Coalescer
+    wishes: Wishes = field(default_factory=Wishes.refused)
+    can_sleep: bool = False
     description: str | None = None
     is_ready: bool = False
     version: str | None = None
     facts: RewardFacts | None = None
+    replica_count: int | None = None
     breaker: Breaker | None = None
     lookup: Lookup | None = None
     assembly: Assembly | None = None
     hedges: HedgeStats = field(default_factory=HedgeStats)
     _learned: asyncio.Event = field(default_factory=asyncio.Event)
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _learner_count: int = 0
 
     def learn(self, facts: RewardFacts) -> None:
         """A replica has told what the reward is."""
@@ -98,6 +112,43 @@ class Lane:
     def needs_facts(self) -> bool:
         """Whether what is known is of another version, or nothing is."""
         return self.facts is None or self.facts.version != self.version
+
+    @property
+    def may_be_asked(self) -> bool:
+        """Whether a call that carries no sample is welcome: one to a reward that sleeps would wake it for nothing."""
+        return not self.can_sleep or bool(self.replica_count) or self._is_wanted
+
+    @property
+    def _is_wanted(self) -> bool:
+        has_work = self._learner_count or self.coalescer.waiting_count or self.coalescer.stats.in_flight_count
+        return bool(has_work or self.wishes.current.replicas)
+
+    @property
+    def has_wish_to_tell(self) -> bool:
+        """Whether replicas must be told what is wished for, even if that wakes the reward; or that it no longer is."""
+        return bool(self.wishes.current.replicas) or (self.wishes.is_news and self.replica_count != 0)
+
+    async def wait_until_wanted(self, limit_s: float) -> None:
+        """Until a sample or a wish needs a replica that has told nothing yet, or for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._wanted.wait()
+        self._wanted.clear()
+
+    def prescale(self, name: str, replicas: int, *, for_s: float) -> Prescaled:
+        """Wish for replicas.
+
+        Raises:
+            InvalidInputError: their number is fixed.
+        """
+        answer = self.wishes.ask(name, replicas, for_s=for_s)
+        self._wanted.set()
+        return answer
+
+    def backlog(self, told_at_s: float) -> Backlog:
+        """What replicas are told with each call; `told_at_s` is by the wall clock."""
+        waiting, wish = self.coalescer.waiting, self.wishes.current
+        return Backlog(told_at_s, waiting.samples, waiting.size_bytes, waiting.tokens, wish.replicas, wish.left_s)
 
     @property
     def wants_probe(self) -> bool:
@@ -135,30 +186,45 @@ class Lane:
 
     async def _learn_in_time(self, timeout_s: float | None) -> bool:
         """Until a replica is there: nothing could be scored earlier anyway."""
+        self._learner_count += 1
+        self._wanted.set()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._learned.wait()
         except TimeoutError:
             return False
+        finally:
+            self._learner_count -= 1
         return True
+
+    @property
+    def state(self) -> str:
+        """As `RewardInfo` has it."""
+        if self.breaker is not None and self.breaker.state != "closed":
+            return "unhealthy"
+        if self.can_sleep and self.replica_count == 0:
+            return "starting" if self._is_wanted else "idle"
+        if self.is_ready:
+            return "ready"
+        return "starting" if not self.can_sleep or self.replica_count or self._is_wanted else "idle"
 
     def info(self, name: str) -> RewardInfo:
         """What is said of the reward in public."""
-        state = "ready" if self.is_ready else "starting"
         extra: dict[str, Any] = {}
         if self.breaker is not None and self.breaker.state != "closed":
-            state = "unhealthy"
             extra = {"breaker": self.breaker.state, "retry_in_s": round(self.breaker.retry_in_s, 3)}
         if self.facts is not None and self.facts.is_reusable and self.lookup is not None:
             extra["cache_hit_rate"] = round(self.lookup.stats.hit_rate, 4)
-        return RewardInfo(name, state, self.version, self.description, extra=extra)
+        if wish := self.wishes.current.replicas:
+            extra["prescaled_replicas"] = wish
+        return RewardInfo(name, self.state, self.version, self.description, self.replica_count or 0, extra)
 
     def stats(self, name: str) -> LaneStats:
         """What is going on."""
         counted = self.coalescer.stats
         return LaneStats(
             reward=name,
-            state=self.info(name).state,
+            state=self.state,
             version=self.version,
             waiting_count=self.coalescer.waiting_count,
             in_flight_count=counted.in_flight_count,
@@ -215,6 +281,8 @@ def open_lane(
 
     lane = Lane(
         Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now, sizer=sizer),
+        Wishes(policy.replicas, now=now),
+        can_sleep=policy.replicas.least == 0,
         breaker=breaker,
         hedges=hedges,
     )

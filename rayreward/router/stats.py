@@ -47,7 +47,7 @@ class LaneStats:
     """One reward. Counts ending the sentence "so many … since the start", except those of now.
 
     Attributes:
-        state: "ready", "starting" or "unhealthy".
+        state: "ready", "starting", "unhealthy" or "idle".
         waiting_count: samples in the queue now.
         in_flight_count: samples in calls under way now.
         sample_count: samples that came back.

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rayreward.errors import ServiceUnavailableError
+from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
 from rayreward.router.lane import Lane, LanePolicy, open_lane
+from rayreward.router.prescale import ReplicaRange
 from rayreward.router.terms import Terms
 from rayreward.testing import ManualClock, ScriptedReward
 from rayreward.types import RewardOutput, Sample
@@ -159,6 +161,80 @@ class TestTrouble:
         assert one.wants_probe
         one.note_probe(True, was_there=True)
         assert one.info("r").state == "ready"
+
+
+class TestSleep:
+    """A reward that may have no replica."""
+
+    def sleeper(self, stage: Stage | None = None, *, clock: ManualClock | None = None) -> Lane:
+        one = lane(stage or Stage(), clock=clock, replicas=ReplicaRange(0, 4, fixed_by=None))
+        one.replica_count = 0
+        return one
+
+    def test_it_is_idle_where_nothing_needs_it_and_is_not_asked_anything(self) -> None:
+        one = self.sleeper()
+        assert (one.state, one.may_be_asked, one.has_wish_to_tell) == ("idle", False, False)
+
+    async def test_a_sample_needs_it_and_waits_until_it_is_known(self) -> None:
+        one = self.sleeper()
+        call = asyncio.create_task(one.score(samples("a"), TERMS))
+        await one.wait_until_wanted(60.0)
+        assert (one.state, one.may_be_asked) == ("starting", True)
+        one.replica_count = 1
+        one.learn(RewardFacts("v"))
+        assert said(await call) == [1.0]
+        assert one.state == "ready"
+        one.replica_count = 0
+        assert one.state == "idle"
+
+    async def test_a_sample_of_one_that_is_known_needs_it_as_well(self) -> None:
+        stage = Stage(is_held=True)
+        one = self.sleeper(stage)
+        one.learn(RewardFacts("v"))
+        call = asyncio.create_task(one.score(samples("a"), TERMS))
+        await turns()
+        assert one.state == "starting"
+        stage.release()
+        await call
+        assert one.state == "idle"
+
+    async def test_a_wish_needs_it_and_its_end_is_told_to_nobody_who_sleeps(self) -> None:
+        clock = ManualClock()
+        one = self.sleeper(clock=clock)
+        one.prescale("r", 2, for_s=60.0)
+        await one.wait_until_wanted(60.0)
+        assert (one.state, one.may_be_asked, one.has_wish_to_tell) == ("starting", True, True)
+        assert one.info("r").extra == {"prescaled_replicas": 2}
+        clock.advance(60.0)
+        assert (one.state, one.has_wish_to_tell) == ("idle", False)
+
+    def test_a_wish_that_is_taken_back_is_told_to_those_who_are_awake(self) -> None:
+        one = self.sleeper()
+        one.replica_count = 2
+        one.prescale("r", 0, for_s=60.0)
+        assert one.has_wish_to_tell
+
+    async def test_without_news_the_wait_ends_after_its_time(self) -> None:
+        await self.sleeper().wait_until_wanted(0.0)
+
+    def test_one_that_may_not_sleep_is_starting_until_it_is_known(self) -> None:
+        one = lane(Stage())
+        assert (one.state, one.may_be_asked) == ("starting", True)
+
+
+async def test_replicas_are_told_what_waits_and_what_is_wished_for() -> None:
+    stage = Stage(is_held=True)
+    one = lane(stage, facts=RewardFacts("v"), replicas=ReplicaRange(1, 4, fixed_by=None))
+    calls = [asyncio.create_task(one.score(samples("first"), TERMS))]
+    await turns()
+    calls.append(asyncio.create_task(one.score(samples("a", "b"), TERMS)))
+    await turns()
+    one.prescale("r", 3, for_s=60.0)
+    size_bytes = sum(sample.size_bytes for sample in samples("a", "b"))
+    assert one.backlog(5.0) == Backlog(5.0, 2, size_bytes, 0, 3, 60.0)
+    stage.release()
+    await asyncio.gather(*calls)
+    assert one.backlog(6.0).waiting_samples == 0
 
 
 def test_facts_are_read_from_the_reward() -> None:
