@@ -171,6 +171,11 @@ class RewardSpec(PartSpec):
             )
         return self
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether replicas come and go."""
+        return self.num_replicas is None and not self.in_router
+
     def build(self) -> RewardFunction:
         """The reward, with the deployment's own isolation and deadline."""
         reward = super().build()

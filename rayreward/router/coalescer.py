@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from rayreward.batches import OutputBatch, SampleBatch
 from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.batching import BatchLimits, BatchQueue, Unit, Waiting
-from rayreward.router.sizing import BatchSizer
+from rayreward.router.sizing import BatchSizer, Spread
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
 
 
@@ -122,7 +122,7 @@ class Coalescer:
         gather: Gather | None = None,
         sizer: BatchSizer | None = None,
     ) -> None:
-        self._send, self._free_slots, self._now = send, slot_count, now
+        self._send, self._slot_count, self._free_slots, self._now = send, slot_count, slot_count, now
         self._queue: BatchQueue[Entry] = BatchQueue(limits)
         self._counts_tokens = limits.max_tokens is not None
         self._gather, self._sizer = gather, sizer
@@ -182,6 +182,15 @@ class Coalescer:
         late = RewardOutput.failed(FailureKind.TIMEOUT, f"no answer within {timeout_s} s, queueing included")
         return OutputBatch(late if output is None else output for output in call.outputs)
 
+    def resize(self, slot_count: int, spread: Spread | None = None) -> None:
+        """Have so many slots from now on, over these replicas; batches that are under way are left to their end."""
+        if self._sizer is not None and spread is not None:
+            self._sizer.spread_over(spread)
+        more, self._slot_count = slot_count - self._slot_count, slot_count
+        self._free_slots += more
+        if more > 0 and self._queue:
+            self._schedule_pump(asyncio.get_running_loop())
+
     def _schedule_pump(self, loop: asyncio.AbstractEventLoop) -> None:
         """Form batches after everything that is ready now has run: callers of one burst then travel together."""
         if self._gather is None:
@@ -195,7 +204,7 @@ class Coalescer:
 
     def _pump(self) -> None:
         self._pump_timer = self._turn = None
-        while self._free_slots and self._queue:
+        while self._free_slots > 0 and self._queue:
             entries = [entry for entry in self._queue.take(self._next_size()) if not self._is_dropped(entry[0])]
             if not entries:
                 continue

@@ -85,7 +85,7 @@ def build_app(config: ServiceConfig, *, blobs: Mapping[str, bytes] | None = None
 
 
 def _reward_deployment(spec: RewardSpec) -> Any:
-    kind = RewardReplica if spec.num_replicas is not None else ScaledReplica
+    kind = ScaledReplica if spec.is_scaled else RewardReplica
     options: dict[str, Any] = {
         "name": spec.name,
         "max_ongoing_requests": spec.max_ongoing_requests,

@@ -15,12 +15,12 @@ from starlette.requests import Request
 
 from rayreward.log.record import RewardLog
 from rayreward.router.config import ServiceConfig
-from rayreward.router.lane import Lane, LanePolicy, limits_of, open_lane
+from rayreward.router.lane import Lane, LanePolicy, Slots, limits_of, open_lane
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.prescale import Prescaled
 from rayreward.router.router import Router
 from rayreward.router.runs import RunStats
-from rayreward.router.sizing import MOST_SAMPLES, BatchSizer, Spread
+from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import RouterStats
 from rayreward.router.terms import Priority
 from rayreward.serve.calls import call_handle
@@ -54,8 +54,10 @@ class RewardService:
         self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
         self._listener = await start_listener(self._door, config.listen)
         loop = asyncio.get_running_loop()
-        watching = [keep_known(lanes[name], handle) for name, handle in handles.items()]
-        self._watches = [loop.create_task(watch) for watch in (*watching, keep_counted(lanes))]
+        watches = [keep_known(lanes[name], handle) for name, handle in handles.items()]
+        if any(spec.is_scaled for spec in specs.values()):
+            watches.append(keep_counted(lanes))
+        self._watches = [loop.create_task(watch) for watch in watches]
 
     async def __call__(self, request: Request) -> Any:
         """An HTTP request from Serve's proxy."""
@@ -134,25 +136,22 @@ class RewardService:
 
 def _open_lane(spec: RewardSpec, handle: Any) -> Lane:
     policy = LanePolicy.of(spec)
-    is_scaled = spec.num_replicas is None
 
     async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
-        told = lane.backlog(time.time()) if is_scaled else None
+        told = lane.backlog(time.time()) if spec.is_scaled else None
         outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch, told)
         return outputs
 
-    # As many calls as the replicas take at once: more would wait behind them instead of filling up here.
-    slots = spec.max_ongoing_requests * policy.replicas.most
-    # How many replicas an autoscaled reward has is not known here: work is not spread over those that may not be there.
-    spread = Spread(replica_count=spec.num_replicas or 1, slots_per_replica=spec.max_ongoing_requests)
+    slots = Slots(spec.max_ongoing_requests, policy.replicas.most)
     lane = open_lane(
         send,
-        slot_count=slots,
+        slot_count=slots.of(None),
         limits=limits_of(spec),
         policy=policy,
         now=time.monotonic,
-        sizer=BatchSizer(spread, most_samples=spec.max_batch_samples or MOST_SAMPLES),
+        sizer=BatchSizer(slots.spread(spec.num_replicas), most_samples=spec.max_batch_samples or MOST_SAMPLES),
     )
+    lane.slots = slots
     return lane
 
 

@@ -20,7 +20,8 @@ _PROBE_PAUSE_S = 1.0
 between two tellings of what is wished for."""
 
 _COUNT_PAUSE_S = 2.0
-"""Between two questions to Serve's controller of how many replicas run; each costs it milliseconds."""
+"""Between two questions to Serve of how many replicas run. Each costs this process 7 ms and the controller others; a
+longer pause leaves a new replica without work for longer."""
 
 
 async def keep_known(lane: Lane, handle: Any) -> None:
@@ -31,7 +32,7 @@ async def keep_known(lane: Lane, handle: Any) -> None:
     """
     while True:
         is_probe = lane.wants_probe
-        if is_probe or (lane.needs_facts and lane.may_be_asked) or lane.has_wish_to_tell:
+        if is_probe or (lane.needs_facts and lane.may_be_asked) or lane.has_news:
             lane.wishes.is_news = False  # a newer wish, made while the call is under way, is news again
             try:
                 lane.learn(await call_handle(handle, "probe", lane.backlog(time.time())))
@@ -53,10 +54,10 @@ async def keep_counted(lanes: Mapping[str, Lane]) -> None:
             found = (await asyncio.to_thread(serve.status)).applications[app].deployments
             for name, deployment in found.items():
                 if name in lanes:
-                    lanes[name].replica_count = _running(deployment.replica_states)
+                    lanes[name].note_replicas(_running(deployment.replica_states))
         except Exception:  # noqa: BLE001 - the controller restarts, or the application is still being made
             for lane in lanes.values():
-                lane.replica_count = None
+                lane.note_replicas(None)
         await asyncio.sleep(_COUNT_PAUSE_S)
 
 

@@ -151,6 +151,34 @@ class TestWhatBreaks:
             assert said(await lane.score(samples("a"))) == ["cancelled"]
 
 
+class TestSlots:
+    async def test_more_are_used_at_once_and_fewer_as_soon_as_those_in_use_are_free(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica, max_samples=1)
+        call = asyncio.create_task(lane.score(samples(*"abcdef")))
+        await turns()
+        assert len(replica.batches) == 1
+        lane.resize(3)
+        await turns()
+        assert len(replica.batches) == 3
+        lane.resize(1)
+        await turns()
+        assert replica.at_once == 3
+        replica.release()
+        assert len(await call) == 6
+        assert replica.most_at_once == 3
+
+    async def test_after_fewer_came_there_are_no_more_than_that(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica, max_samples=1, slot_count=4)
+        lane.resize(2)
+        call = asyncio.create_task(lane.score(samples(*"abcdef")))
+        await turns()
+        replica.release()
+        assert len(await call) == 6
+        assert replica.most_at_once == 2
+
+
 class TestDeadline:
     async def test_what_has_no_answer_fails_as_timeout_and_the_rest_keeps_its_score(self) -> None:
         gate = asyncio.Event()

@@ -14,6 +14,7 @@ from ray import serve
 from rayreward import HandleClient, HttpClient
 from rayreward.errors import InvalidInputError
 from rayreward.router.config import ServiceConfig
+from rayreward.router.stats import LaneStats, RouterStats
 from rayreward.serve.cluster import EmbeddedCluster
 
 pytestmark = pytest.mark.ray
@@ -26,6 +27,7 @@ SERVICE = {
     "rewards": [
         {**SLOW, "name": "sleeper", "autoscaling_config": {**SCALING, "min_replicas": 0}},
         {**SLOW, "name": "fixed", "num_replicas": 1},
+        {**SLOW, "name": "patient", "import_path": f"{REWARDS}::patient", "autoscaling_config": SCALING},
     ]
 }
 
@@ -61,6 +63,12 @@ def running(reward: str = "sleeper") -> int:
 def state(client: HttpClient, reward: str = "sleeper") -> tuple[str, int]:
     [info] = [info for info in client.rewards() if info.name == reward]
     return info.state, info.replicas
+
+
+def stats(reward: str) -> LaneStats:
+    found: RouterStats = serve.get_app_handle(APP).stats.remote().result()
+    [lane] = [lane for lane in found.lanes if lane.reward == reward]
+    return lane
 
 
 def controller_log(cluster: EmbeddedCluster) -> str:
@@ -102,6 +110,19 @@ def test_a_wish_brings_replicas_without_a_sample_until_it_is_taken_back(client: 
     eventually(lambda: state(client) == ("ready", 2))
     assert client.prescale("sleeper", 0, for_s=1.0).granted == 0
     eventually(lambda: running() == 0, limit_s=30.0)  # half of what was wished for
+
+
+async def test_samples_that_wait_behind_a_call_which_takes_long_bring_a_replica_that_scores_them(url: str) -> None:
+    async with HttpClient(url) as client:
+        long = asyncio.create_task(client.ascore([{"response": "300"}], reward="patient"))
+        await asyncio.to_thread(eventually, lambda: stats("patient").in_flight_count == 1)
+        outputs = await client.ascore([{"response": "0.01"}] * 8, reward="patient", timeout_s=60.0)
+        assert [output.score for output in outputs] == [0.01] * 8
+        assert not long.done()
+        assert running("patient") > 1
+        long.cancel()
+        await asyncio.gather(long, return_exceptions=True)
+    await asyncio.to_thread(eventually, lambda: stats("patient").in_flight_count == 0)
 
 
 async def test_a_fixed_number_of_replicas_is_an_answer_by_handle_and_over_http(url: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import Lane, LanePolicy, open_lane
+from rayreward.router.lane import Lane, LanePolicy, Slots, open_lane
 from rayreward.router.prescale import ReplicaRange
 from rayreward.router.terms import Terms
 from rayreward.serve import watch
@@ -85,7 +85,7 @@ async def test_a_wish_is_repeated_until_its_end_and_wakes_it() -> None:
 
 async def test_a_wish_that_is_taken_back_is_told_once() -> None:
     lane, handle = sleeper(), Handle()
-    lane.replica_count = 2
+    lane.replica_count, lane.slots = 2, Slots(1, most_replicas=4)
     lane.learn(RewardFacts("v"))
     async with watched(lane, handle):
         lane.prescale("r", 0, for_s=60.0)
