@@ -124,6 +124,9 @@ class RewardSpec(PartSpec):
         max_batch_samples: what travels in one call at most. Where left out the router sizes calls by what they take
             to compute, from 256 samples of a dear reward to 2,048 of a trivial one; see `rayreward.router.sizing`.
         max_batch_bytes: the same in bytes. Above the default a call goes through Ray's object store, which costs more.
+        max_batch_tokens: the same in tokens, as `Sample.token_count` has them; no limit where left out.
+        hedge_after_s: a batch without an answer for so long is sent once more, and the first answer counts. It costs
+            up to twice the work, on other replicas; off where left out.
         cache_entries: scores that the router keeps of a reward that declares itself deterministic and does not run
             inline; 0 keeps none, and scores even the same sample twice.
         cache_bytes: about how much memory they may take.
@@ -142,6 +145,8 @@ class RewardSpec(PartSpec):
     max_ongoing_requests: int = pydantic.Field(default=2, ge=1)
     max_batch_samples: int | None = pydantic.Field(default=None, ge=1)
     max_batch_bytes: int = pydantic.Field(default=DIRECT_MAX_BYTES, ge=1)
+    max_batch_tokens: int | None = pydantic.Field(default=None, ge=1)
+    hedge_after_s: float | None = pydantic.Field(default=None, gt=0)
     cache_entries: int = pydantic.Field(default=100_000, ge=0)
     cache_bytes: int = pydantic.Field(default=256 * 2**20, ge=0)
     group_size: int | None = pydantic.Field(default=None, ge=1)
@@ -165,6 +170,11 @@ class RewardSpec(PartSpec):
                 "process_count, num_replicas, autoscaling_config and ray_actor_options, or in_router"
             )
         return self
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether replicas come and go."""
+        return self.num_replicas is None and not self.in_router
 
     def build(self) -> RewardFunction:
         """The reward, with the deployment's own isolation and deadline."""

@@ -124,6 +124,17 @@ class Sample:
             size += sum([len(text) for text in self.metadata.values() if isinstance(text, str)])
         return size
 
+    @property
+    def token_count(self) -> int:
+        """About how many tokens the sample holds: its `token_ids` are counted, a text without them is estimated.
+
+        The estimate is a token for four characters: what English text has with the tokenizers of today's models.
+        """
+        ids = self.token_ids
+        if ids is None:
+            return (len(self.prompt) + len(self.response)) // 4 + 1
+        return len(self.prompt) // 4 + len(ids)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_sample, (
             self.prompt, self.response, self.label, self.metadata, self.id, self.group_id, self.group_size,
@@ -389,8 +400,9 @@ class RewardInfo:
     """What a service says of one reward it serves.
 
     Attributes:
-        state: "ready", "starting" or "unhealthy".
+        state: "ready", "starting", "unhealthy", or "idle": it may have no replica, has none, and nothing needs one.
         version: content hash of code, configuration and weights; None while no replica has reported it.
+        replicas: that run, as far as the service knows; 0 where it does not.
     """
 
     name: str

@@ -97,6 +97,11 @@ class TestSample:
         small, large = Sample(response="a"), Sample(response="a", metadata={"tests": "x" * 5000}, label="y" * 100)
         assert large.size_bytes - small.size_bytes == 5100
 
+    def test_counts_its_token_ids_and_estimates_what_has_none(self) -> None:
+        assert Sample(prompt="p" * 40, response="r" * 80, token_ids=[1, 2, 3]).token_count == 10 + 3
+        assert Sample(prompt="p" * 40, response="r" * 80).token_count == 31
+        assert Sample(response="").token_count == 1
+
     def test_is_a_trajectory(self) -> None:
         assert Trajectory is Sample
 

@@ -134,6 +134,20 @@ def serve_command(
 
 
 @app.command()
+def prescale(
+    reward: Annotated[str, typer.Argument(help="A served reward's name.")],
+    replicas: Annotated[int, typer.Option(min=0, help="At least so many; 0 takes an earlier wish back.")],
+    for_s: Annotated[float, typer.Option("--for", metavar="SECONDS", help="How long.")] = 120.0,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="The service's root; RAYREWARD_URL else.")] = None,
+    json: Json = False,
+) -> None:
+    """Have replicas of a reward started before there is work for them."""
+    from rayreward.cli.prescale import run_prescale
+
+    raise typer.Exit(run_prescale(reward, replicas=replicas, for_s=for_s, url=url, is_json=json))
+
+
+@app.command()
 def doctor(
     endpoint: Annotated[str | None, typer.Option(metavar="URL", help="A service's root: ask it too.")] = None,
     json: Json = False,

@@ -249,7 +249,7 @@ def check_service(around: Surroundings) -> Iterator[Finding]:
         yield Finding("service", "error", service.error, remedy)
         return
     listed = ", ".join(f"{name} ({state})" for name, state in service.rewards.items()) or "no rewards"
-    is_ready = bool(service.rewards) and all(state == "ready" for state in service.rewards.values())
+    is_ready = bool(service.rewards) and all(state in ("ready", "idle") for state in service.rewards.values())
     wait = None if is_ready else "wait, or look at its log: rewards that do not start say why"
     yield Finding("service", "ok" if is_ready else "warn", f"{service.url} serves {listed}", wait)
 

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from rayreward.client.sync import run_sync
-from rayreward.errors import InvalidInputError
+from rayreward.errors import ConfigError, InvalidInputError
+from rayreward.router.prescale import Prescaled
 from rayreward.types import RewardInfo, RewardOutput, Sample
 
 
@@ -75,6 +76,21 @@ class RewardClient(ABC):
             return []
         return await self._send(reward, values, timeout_s=timeout_s, run=run, step=step)
 
+    async def aprescale(self, reward: str, replicas: int, *, for_s: float) -> Prescaled:
+        """Have replicas started before there is work for them: before a rollout ends, say.
+
+        Args:
+            reward: its name.
+            replicas: at least so many; 0 takes an earlier wish back.
+            for_s: seconds from now. A newer wish takes the place of an older one.
+
+        Raises:
+            UnknownRewardError: no such reward.
+            InvalidInputError: the number of its replicas is fixed.
+            ConfigError: this client asks no service.
+        """
+        raise ConfigError(f"prescale of {reward!r}: a {type(self).__name__} has no replicas; ask the service that does")
+
     def score(
         self,
         samples: Iterable[Sample | Mapping[str, Any]],
@@ -86,6 +102,10 @@ class RewardClient(ABC):
     ) -> list[RewardOutput]:
         """`ascore` for code that is not async."""
         return run_sync(self.ascore(samples, reward=reward, timeout_s=timeout_s, run=run, step=step))
+
+    def prescale(self, reward: str, replicas: int, *, for_s: float) -> Prescaled:
+        """`aprescale` for code that is not async."""
+        return run_sync(self.aprescale(reward, replicas, for_s=for_s))
 
     def rewards(self) -> list[RewardInfo]:
         """`arewards` for code that is not async."""

@@ -17,6 +17,7 @@ from rayreward.client.base import RewardClient
 from rayreward.client.call_size import LIMITS, SLOTS
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.coalescer import Coalescer
+from rayreward.router.prescale import Prescaled
 from rayreward.router.runs import RunStats
 from rayreward.serve.calls import call_handle
 from rayreward.types import RewardInfo, RewardOutput, Sample
@@ -59,6 +60,11 @@ class HandleClient(RewardClient):
         """What became of a run's samples."""
         stats: RunStats = await call_handle(self._handle, "run_stats", run)
         return stats
+
+    async def aprescale(self, reward: str, replicas: int, *, for_s: float) -> Prescaled:
+        """What the application grants."""
+        granted: Prescaled = await call_handle(self._handle, "prescale", reward, replicas, for_s=for_s)
+        return granted
 
     async def aclose(self) -> None:
         """Give up what this loop still waits for."""

@@ -31,9 +31,10 @@ from rayreward.errors import (
     ServiceUnavailableError,
     UnknownRewardError,
 )
+from rayreward.router.prescale import Prescaled
 from rayreward.router.runs import RunStats
 from rayreward.types import RewardInfo, RewardOutput, Sample
-from rayreward.wire import Format, decode_answer, encode_score_request, refusal_of
+from rayreward.wire import Format, PrescaleBody, decode_answer, encode_score_request, refusal_of
 
 _SAMPLES_A_REQUEST = 2048
 """Larger lists travel as several requests side by side, so that no body grows without bound."""
@@ -104,6 +105,16 @@ class HttpClient(RewardClient):
             return msgspec.json.decode(answer.content, type=RunStats)
         except (msgspec.DecodeError, ValueError):  # another server answered
             raise InvalidOutputError(f"{url} holds no statistics of a run, found {answer.text[:80]!r}") from None
+
+    async def aprescale(self, reward: str, replicas: int, *, for_s: float) -> Prescaled:
+        """What the service grants; the client must hold the service's root."""
+        url = f"{self._url}/v1/rewards/{quote(reward, safe='')}/prescale"
+        body = msgspec.json.encode(PrescaleBody(replicas, for_s))
+        answer = await self._request("POST", url, body, self._timeout_s)
+        try:
+            return msgspec.json.decode(answer.content, type=Prescaled)
+        except (msgspec.DecodeError, ValueError):  # another server answered
+            raise InvalidOutputError(f"{url} granted nothing, found {answer.text[:80]!r}") from None
 
     async def _send(
         self,

@@ -1,8 +1,9 @@
 """Many callers, few calls: the asyncio shell around `BatchQueue`.
 
 What arrives: `score` calls of any size, at any time. What leaves: batches to `send`, at most `slot_count` under way;
-and to every caller exactly one output a sample, in its order, whatever happens to the batches. A caller that leaves
-takes its waiting samples with it.
+and to every caller exactly one output a sample, in its order, whatever happens to the batches. A caller that leaves,
+or whose deadline passes, takes its waiting samples with it, and a batch under way that nobody waits for any longer is
+cancelled.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from dataclasses import dataclass, field
 
 from rayreward.batches import OutputBatch, SampleBatch
 from rayreward.outcome import failed_output, to_outputs
-from rayreward.router.batching import BatchLimits, BatchQueue, Unit
-from rayreward.router.sizing import BatchSizer
+from rayreward.router.batching import BatchLimits, BatchQueue, Unit, Waiting
+from rayreward.router.sizing import BatchSizer, Spread
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
 
 
@@ -54,8 +55,9 @@ Entry = tuple[_Call, int]
 class _Deadline:
     """One timer for the callers who came together and wait equally long."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float, *, on_pass: Callable[[], None]) -> None:
         self._waiting: set[_Call] = set()
+        self._on_pass = on_pass
         self._timer = loop.call_later(timeout_s, self._pass)
         self.is_over = False
 
@@ -76,6 +78,7 @@ class _Deadline:
             call.is_abandoned = True
             if not call.done.done():
                 call.done.set_result(None)
+        self._on_pass()
 
 
 @dataclass(slots=True)
@@ -119,19 +122,26 @@ class Coalescer:
         gather: Gather | None = None,
         sizer: BatchSizer | None = None,
     ) -> None:
-        self._send, self._free_slots, self._now = send, slot_count, now
+        self._send, self._slot_count, self._free_slots, self._now = send, slot_count, slot_count, now
         self._queue: BatchQueue[Entry] = BatchQueue(limits)
+        self._counts_tokens = limits.max_tokens is not None
         self._gather, self._sizer = gather, sizer
         self._pump_timer: asyncio.Handle | None = None
         self._turn: _Turn | None = None
         self._is_closed = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], list[Entry]] = {}
+        self._sweep: asyncio.Handle | None = None
         self.stats = CoalescerStats()
 
     @property
     def waiting_count(self) -> int:
         """Samples that no batch has taken yet."""
         return len(self._queue)
+
+    @property
+    def waiting(self) -> Waiting:
+        """How much they are."""
+        return self._queue.waiting
 
     async def score(
         self, samples: Sequence[Sample], *, timeout_s: float | None = None, rank: int = 0, caller: str = ""
@@ -149,18 +159,20 @@ class Coalescer:
         if turn is None or self._gather is not None:  # who gathers waits for longer than a turn
             turn = self._turn = _Turn(self._now())
         call = _Call(samples, turn.arrived_s, [None] * len(samples), len(samples), loop.create_future())
-        self._queue.extend(_units(call), item_count=len(samples), rank=rank, caller=caller)
+        units = _units(call, counts_tokens=self._counts_tokens)
+        self._queue.extend(units, item_count=len(samples), rank=rank, caller=caller)
         self._schedule_pump(loop)
         deadline = None
         if timeout_s is not None:
             deadline = turn.deadlines.get(timeout_s)
             if deadline is None or deadline.is_over:
-                deadline = turn.deadlines[timeout_s] = _Deadline(loop, timeout_s)
+                deadline = turn.deadlines[timeout_s] = _Deadline(loop, timeout_s, on_pass=self._schedule_sweep)
             deadline.add(call)
         try:
             await call.done
         except asyncio.CancelledError:
             call.is_abandoned = True
+            self._schedule_sweep()
             raise
         finally:
             if deadline is not None:
@@ -169,6 +181,15 @@ class Coalescer:
             return OutputBatch(call.outputs)  # type: ignore[arg-type]  # nothing is missing: each is an output
         late = RewardOutput.failed(FailureKind.TIMEOUT, f"no answer within {timeout_s} s, queueing included")
         return OutputBatch(late if output is None else output for output in call.outputs)
+
+    def resize(self, slot_count: int, spread: Spread | None = None) -> None:
+        """Have so many slots from now on, over these replicas; batches that are under way are left to their end."""
+        if self._sizer is not None and spread is not None:
+            self._sizer.spread_over(spread)
+        more, self._slot_count = slot_count - self._slot_count, slot_count
+        self._free_slots += more
+        if more > 0 and self._queue:
+            self._schedule_pump(asyncio.get_running_loop())
 
     def _schedule_pump(self, loop: asyncio.AbstractEventLoop) -> None:
         """Form batches after everything that is ready now has run: callers of one burst then travel together."""
@@ -183,7 +204,7 @@ class Coalescer:
 
     def _pump(self) -> None:
         self._pump_timer = self._turn = None
-        while self._free_slots and self._queue:
+        while self._free_slots > 0 and self._queue:
             entries = [entry for entry in self._queue.take(self._next_size()) if not self._is_dropped(entry[0])]
             if not entries:
                 continue
@@ -191,8 +212,19 @@ class Coalescer:
             self.stats.batch_count += 1
             self.stats.in_flight_count += len(entries)
             task = asyncio.get_running_loop().create_task(self._dispatch(entries))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._under_way[task] = entries
+            task.add_done_callback(self._under_way.pop)
+
+    def _schedule_sweep(self) -> None:
+        """Look once for all who leave together: each look goes through everything that is under way."""
+        if self._sweep is None and self._under_way:
+            self._sweep = asyncio.get_running_loop().call_soon(self._cancel_unwanted)
+
+    def _cancel_unwanted(self) -> None:
+        self._sweep = None
+        for task, entries in list(self._under_way.items()):
+            if all(call.is_abandoned for call, _ in entries):
+                task.cancel()
 
     def _next_size(self) -> int | None:
         if self._sizer is None:
@@ -249,21 +281,25 @@ class Coalescer:
         self._is_closed = True
         while entries := self._queue.take():
             self._deliver(entries, [_closed()] * len(entries), self._now())
-        for task in list(self._tasks):
+        for task in list(self._under_way):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
 
-def _units(call: _Call) -> list[Unit[Entry]]:
-    """What travels together, with its bytes: a group's samples, else a sample alone."""
+def _units(call: _Call, *, counts_tokens: bool) -> list[Unit[Entry]]:
+    """What travels together, with its bytes and its tokens: a group's samples, else a sample alone."""
     samples = call.samples
-    if all(sample.group_id is None for sample in samples):
-        return [(((call, position),), sample.size_bytes) for position, sample in enumerate(samples)]
+    if not counts_tokens and all(sample.group_id is None for sample in samples):
+        return [(((call, position),), sample.size_bytes, 0) for position, sample in enumerate(samples)]
     groups: dict[object, list[int]] = {}
     for position, sample in enumerate(samples):
         groups.setdefault(position if sample.group_id is None else sample.group_id, []).append(position)
     return [
-        ([(call, position) for position in members], sum([samples[position].size_bytes for position in members]))
+        (
+            [(call, position) for position in members],
+            sum([samples[position].size_bytes for position in members]),
+            sum([samples[position].token_count for position in members]) if counts_tokens else 0,
+        )
         for members in groups.values()
     ]
 

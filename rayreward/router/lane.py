@@ -3,30 +3,39 @@
 What arrives: admitted samples. What leaves: one output a sample, in order. Inwards from the door: known scores and
 twins (deterministic rewards), or siblings (group rewards); the breaker; the queue that forms batches; and around each
 call halves of a poisoned batch, and the breaker again. Which of them apply is known from the reward's facts, which a
-replica tells; a policy that does not apply costs nothing.
+replica tells; a policy that does not apply costs nothing. A call that takes too long is sent twice, where its owner
+wishes so: inside the breaker and the halving, which are told one outcome a call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rayreward.outcome import to_outputs
 from rayreward.router.assembly import Assembly
+from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.bisection import bisecting
 from rayreward.router.breaker import Breaker, BreakerPolicy, guarded, refusal
 from rayreward.router.cache import ResultCache
 from rayreward.router.coalescer import Coalescer, Send
 from rayreward.router.facts import RewardFacts
+from rayreward.router.hedging import HedgeStats, hedged
 from rayreward.router.lookup import Lookup
-from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
+from rayreward.router.prescale import Prescaled, ReplicaRange, Wishes
+from rayreward.router.sizing import MOST_SAMPLES, BatchSizer, Spread
 from rayreward.router.stats import CacheSummary, LaneStats
 from rayreward.router.terms import Clock, Terms, too_late
 from rayreward.spec import RewardSpec
 from rayreward.types import RewardInfo, RewardOutput, Sample
+
+_UNTOLD_S = 1.0
+"""Samples that have waited so long since replicas heard of any are worth a call of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class LanePolicy:
         group_size: of a prompt, for group rewards whose samples do not say.
         group_wait_s: how long a group's first sample waits for its last.
         breaker: when the reward is left alone.
+        hedge_after_s: a call without an answer for so long is made once more; None makes each once.
+        replicas: how many there may be.
     """
 
     cache_entries: int = 100_000
@@ -46,6 +57,8 @@ class LanePolicy:
     group_size: int | None = None
     group_wait_s: float = 30.0
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    hedge_after_s: float | None = None
+    replicas: ReplicaRange = field(default_factory=ReplicaRange)
 
     @classmethod
     def of(cls, spec: RewardSpec) -> LanePolicy:
@@ -55,7 +68,31 @@ class LanePolicy:
             cache_bytes=spec.cache_bytes,
             group_size=spec.group_size,
             group_wait_s=spec.group_wait_s,
+            hedge_after_s=spec.hedge_after_s,
+            replicas=ReplicaRange.of(spec),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """How many calls may be under way at once.
+
+    Attributes:
+        a_replica: that one takes.
+        most_replicas: that may run.
+    """
+
+    a_replica: int
+    most_replicas: int = 1
+
+    def of(self, replica_count: int | None) -> int:
+        """While so many replicas run; all where that is not known, and one's where none does: it is being started."""
+        count = self.most_replicas if replica_count is None else replica_count
+        return self.a_replica * max(1, min(count, self.most_replicas))
+
+    def spread(self, replica_count: int | None) -> Spread:
+        """Where work is spread: over no replica that may not be there."""
+        return Spread(max(1, min(replica_count or 1, self.most_replicas)), self.a_replica)
 
 
 @dataclass(slots=True)
@@ -67,17 +104,31 @@ class Lane:
         is_ready: whether a replica has loaded the reward.
         version: as the last answering replica reported it.
         facts: as a replica told them; those of an older version are asked again.
+        wishes: of replicas, before there is work for them.
+        can_sleep: whether it may have no replica where nothing is asked for.
+        replica_count: that run, as Serve said last; None where it has not been asked.
+        slots: how many calls that many take; None where their number says nothing.
+        now: the clock, in seconds.
     """
 
     coalescer: Coalescer
+    wishes: Wishes = field(default_factory=Wishes.refused)
+    can_sleep: bool = False
     description: str | None = None
     is_ready: bool = False
     version: str | None = None
     facts: RewardFacts | None = None
+    replica_count: int | None = None
+    slots: Slots | None = None
+    now: Clock = time.monotonic
     breaker: Breaker | None = None
     lookup: Lookup | None = None
     assembly: Assembly | None = None
+    hedges: HedgeStats = field(default_factory=HedgeStats)
     _learned: asyncio.Event = field(default_factory=asyncio.Event)
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _learner_count: int = 0
+    _told_s: float = float("-inf")
 
     def learn(self, facts: RewardFacts) -> None:
         """A replica has told what the reward is."""
@@ -92,6 +143,67 @@ class Lane:
     def needs_facts(self) -> bool:
         """Whether what is known is of another version, or nothing is."""
         return self.facts is None or self.facts.version != self.version
+
+    @property
+    def may_be_asked(self) -> bool:
+        """Whether a call that carries no sample is welcome: one to a reward that sleeps would wake it for nothing."""
+        return not self.can_sleep or bool(self.replica_count) or self._is_wanted
+
+    @property
+    def _is_wanted(self) -> bool:
+        has_work = self._learner_count or self.coalescer.waiting_count or self.coalescer.stats.in_flight_count
+        return bool(has_work or self.wishes.current.replicas)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether replicas must be told something that no call with samples tells them.
+
+        That is what is wished for, even if it wakes the reward; that it no longer is; and that samples wait behind
+        calls which take long, where there may be more replicas: Serve counts the call that cannot be made yet, and
+        whichever replica takes it hears how many they are.
+        """
+        if self.wishes.current.replicas:
+            return True
+        if self.replica_count is None or self.slots is None:
+            return False
+        has_waited = bool(self.coalescer.waiting_count) and self.now() - self._told_s >= _UNTOLD_S
+        return (self.wishes.is_news and self.replica_count > 0) or (
+            has_waited and self.replica_count < self.slots.most_replicas
+        )
+
+    async def wait_until_wanted(self, limit_s: float) -> None:
+        """Until a sample or a wish needs a replica that has told nothing yet, or for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._wanted.wait()
+        self._wanted.clear()
+
+    def prescale(self, name: str, replicas: int, *, for_s: float) -> Prescaled:
+        """Wish for replicas.
+
+        Raises:
+            InvalidInputError: their number is fixed.
+        """
+        answer = self.wishes.ask(name, replicas, for_s=for_s)
+        self._wanted.set()
+        return answer
+
+    def note_replicas(self, count: int | None) -> None:
+        """So many run, as Serve says; None where it says nothing.
+
+        There are as many slots as they take calls at once: what is sent beyond would wait in front of them in small
+        batches instead of filling up here. One of four replicas running, that is twice the samples a second, at a third
+        of the CPU (64 callers of single samples, 10 ms a batch, on a busy machine of two cores).
+        """
+        self.replica_count = count
+        if self.slots is not None:
+            self.coalescer.resize(self.slots.of(count), self.slots.spread(count))
+
+    def backlog(self, told_at_s: float) -> Backlog:
+        """What replicas are told with each call; `told_at_s` is by the wall clock."""
+        self._told_s = self.now()
+        waiting, wish = self.coalescer.waiting, self.wishes.current
+        return Backlog(told_at_s, waiting.samples, waiting.size_bytes, waiting.tokens, wish.replicas, wish.left_s)
 
     @property
     def wants_probe(self) -> bool:
@@ -129,30 +241,45 @@ class Lane:
 
     async def _learn_in_time(self, timeout_s: float | None) -> bool:
         """Until a replica is there: nothing could be scored earlier anyway."""
+        self._learner_count += 1
+        self._wanted.set()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._learned.wait()
         except TimeoutError:
             return False
+        finally:
+            self._learner_count -= 1
         return True
+
+    @property
+    def state(self) -> str:
+        """As `RewardInfo` has it."""
+        if self.breaker is not None and self.breaker.state != "closed":
+            return "unhealthy"
+        if self.can_sleep and self.replica_count == 0:
+            return "starting" if self._is_wanted else "idle"
+        if self.is_ready:
+            return "ready"
+        return "starting" if not self.can_sleep or self.replica_count or self._is_wanted else "idle"
 
     def info(self, name: str) -> RewardInfo:
         """What is said of the reward in public."""
-        state = "ready" if self.is_ready else "starting"
         extra: dict[str, Any] = {}
         if self.breaker is not None and self.breaker.state != "closed":
-            state = "unhealthy"
             extra = {"breaker": self.breaker.state, "retry_in_s": round(self.breaker.retry_in_s, 3)}
         if self.facts is not None and self.facts.is_reusable and self.lookup is not None:
             extra["cache_hit_rate"] = round(self.lookup.stats.hit_rate, 4)
-        return RewardInfo(name, state, self.version, self.description, extra=extra)
+        if wish := self.wishes.current.replicas:
+            extra["prescaled_replicas"] = wish
+        return RewardInfo(name, self.state, self.version, self.description, self.replica_count or 0, extra)
 
     def stats(self, name: str) -> LaneStats:
         """What is going on."""
         counted = self.coalescer.stats
         return LaneStats(
             reward=name,
-            state=self.info(name).state,
+            state=self.state,
             version=self.version,
             waiting_count=self.coalescer.waiting_count,
             in_flight_count=counted.in_flight_count,
@@ -162,6 +289,8 @@ class Lane:
             failure_counts=dict(counted.failure_counts),
             breaker="closed" if self.breaker is None else self.breaker.state,
             breaker_opened_count=0 if self.breaker is None else self.breaker.opened_count,
+            hedged_count=self.hedges.sent_count,
+            hedge_won_count=self.hedges.won_count,
             open_group_count=0 if self.assembly is None else self.assembly.open_count,
             cache=None if self.lookup is None else CacheSummary.of(self.lookup),
         )
@@ -169,7 +298,7 @@ class Lane:
 
 def limits_of(spec: RewardSpec, *, usual_samples: int = MOST_SAMPLES) -> BatchLimits:
     """What one call of a reward may hold: what its configuration says, else `usual_samples`."""
-    return BatchLimits(spec.max_batch_samples or usual_samples, spec.max_batch_bytes)
+    return BatchLimits(spec.max_batch_samples or usual_samples, spec.max_batch_bytes, spec.max_batch_tokens)
 
 
 def open_lane(
@@ -191,7 +320,9 @@ def open_lane(
         now: the clock, in seconds.
         sizer: how much of the limits a call uses; all of them where left out.
     """
-    breaker = Breaker(policy.breaker, now=now)
+    breaker, hedges = Breaker(policy.breaker, now=now), HedgeStats()
+    if policy.hedge_after_s is not None:
+        send = hedged(send, after_s=policy.hedge_after_s, stats=hedges)
     halving = bisecting(
         guarded(send, breaker), scores_one_by_one=lambda: lane.facts is None or lane.facts.scores_one_by_one
     )
@@ -203,7 +334,14 @@ def open_lane(
             lane.lookup.land(batch, outputs)
         return outputs
 
-    lane = Lane(Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now, sizer=sizer), breaker=breaker)
+    lane = Lane(
+        Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now, sizer=sizer),
+        Wishes(policy.replicas, now=now),
+        can_sleep=policy.replicas.least == 0,
+        now=now,
+        breaker=breaker,
+        hedges=hedges,
+    )
     if policy.cache_entries:
         cache = ResultCache(max_entries=policy.cache_entries, max_bytes=policy.cache_bytes)
         lane.lookup = Lookup(cache, lane._dispatch, now=now)

@@ -13,6 +13,7 @@ from rayreward.errors import UnknownRewardError, did_you_mean
 from rayreward.log.record import LogRecord, RewardLog
 from rayreward.router.admission import Admission, AdmissionPolicy, Gate, Ticket
 from rayreward.router.lane import Lane
+from rayreward.router.prescale import Prescaled
 from rayreward.router.runs import RunStats, RunTally
 from rayreward.router.stats import RouterStats
 from rayreward.router.terms import Priority, Terms, rank_of
@@ -171,10 +172,30 @@ class Router:
             lanes=tuple(lane.stats(name) for name, lane in self.lanes.items()),
         )
 
+    def prescale(self, name: str | None, replicas: int, *, for_s: float) -> Prescaled:
+        """Wish for replicas of a reward before there is work for them.
+
+        Args:
+            name: the reward; the main one where left out.
+            replicas: so many, at least; 0 takes an earlier wish back.
+            for_s: how long.
+
+        Raises:
+            UnknownRewardError: no such reward.
+            InvalidInputError: the number of its replicas is fixed, or what is wished for is no number of them.
+        """
+        name, lane = self.lane(name)
+        return lane.prescale(name, replicas, for_s=for_s)
+
+    @property
+    def starting(self) -> list[str]:
+        """Rewards that should have a replica and have none that loaded them; one that may sleep is never among them."""
+        return [name for name, lane in self.lanes.items() if not (lane.is_ready or lane.can_sleep)]
+
     @property
     def is_ready(self) -> bool:
-        """Whether every reward has a replica that loaded it."""
-        return all(lane.is_ready for lane in self.lanes.values())
+        """Whether every reward that should have a replica has one that loaded it."""
+        return not self.starting
 
 
 def _ticket(name: str, samples: Sequence[Sample], terms: Terms) -> Ticket:

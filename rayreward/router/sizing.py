@@ -63,6 +63,10 @@ class BatchSizer:
         self._computed_s = 0.0
         self._sample_count = 0.0
 
+    def spread_over(self, spread: Spread) -> None:
+        """Where calls go from now on."""
+        self._spread = spread
+
     def note(self, *, samples: int, computed_s: float) -> None:
         """A call has come back."""
         self._computed_s = self._computed_s * _FADING + computed_s

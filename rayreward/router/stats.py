@@ -47,13 +47,15 @@ class LaneStats:
     """One reward. Counts ending the sentence "so many … since the start", except those of now.
 
     Attributes:
-        state: "ready", "starting" or "unhealthy".
+        state: "ready", "starting", "unhealthy" or "idle".
         waiting_count: samples in the queue now.
         in_flight_count: samples in calls under way now.
         sample_count: samples that came back.
         dropped_count: samples whose caller left, or whose deadline passed, before they were sent.
         failure_counts: of those that came back, by kind.
         breaker: "closed", "open" or "half-open".
+        hedged_count: batches that took too long and were sent once more.
+        hedge_won_count: of those, how many the second call answered.
         open_group_count: groups that wait for members now.
         cache: None where it is switched off.
     """
@@ -69,6 +71,8 @@ class LaneStats:
     failure_counts: Mapping[str, int] = field(default_factory=dict)
     breaker: str = "closed"
     breaker_opened_count: int = 0
+    hedged_count: int = 0
+    hedge_won_count: int = 0
     open_group_count: int = 0
     cache: CacheSummary | None = None
 

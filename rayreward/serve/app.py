@@ -16,8 +16,11 @@ from ray.serve.schema import LoggingConfig
 
 from rayreward.errors import ConfigError
 from rayreward.router.config import ServiceConfig, read_service_config
-from rayreward.serve.replica import RewardReplica
-from rayreward.serve.service import DEFAULT_MAX_REPLICAS, RewardService
+from rayreward.router.prescale import DEFAULT_MAX_REPLICAS
+from rayreward.router.sizing import USUAL_SAMPLES
+from rayreward.serve.replica import RewardReplica, ScaledReplica
+from rayreward.serve.scaling import by_queued_work
+from rayreward.serve.service import RewardService
 from rayreward.spec import RewardSpec
 
 APP_NAME = "rewards"
@@ -27,8 +30,9 @@ _AUTOSCALING = {
     "min_replicas": 1,
     "max_replicas": DEFAULT_MAX_REPLICAS,
     "target_ongoing_requests": 1,
-    # A rollout's burst lasts seconds: Serve's own delays (30 s up, 10 min down) would sleep through it.
-    "upscale_delay_s": 0.0,
+    # A rollout's burst lasts seconds: Serve's own delays (30 s up, 10 min down) would sleep through it. Two looks must
+    # agree, half a second apart: a queue that is gone by the second one needs no replica that takes seconds to start.
+    "upscale_delay_s": 0.5,
     "look_back_period_s": 2.0,
     "metrics_interval_s": 0.5,
     "downscale_delay_s": 60.0,
@@ -81,6 +85,7 @@ def build_app(config: ServiceConfig, *, blobs: Mapping[str, bytes] | None = None
 
 
 def _reward_deployment(spec: RewardSpec) -> Any:
+    kind = ScaledReplica if spec.is_scaled else RewardReplica
     options: dict[str, Any] = {
         "name": spec.name,
         "max_ongoing_requests": spec.max_ongoing_requests,
@@ -90,8 +95,13 @@ def _reward_deployment(spec: RewardSpec) -> Any:
     if spec.num_replicas is not None:
         options["num_replicas"] = spec.num_replicas
     else:
-        options["autoscaling_config"] = {**_AUTOSCALING, **spec.autoscaling_config}
+        options["autoscaling_config"] = by_queued_work(
+            {**_AUTOSCALING, **spec.autoscaling_config},
+            batch_samples=spec.max_batch_samples or USUAL_SAMPLES,
+            batch_bytes=spec.max_batch_bytes,
+            batch_tokens=spec.max_batch_tokens,
+        )
     try:
-        return serve.deployment(RewardReplica).options(**options)
+        return serve.deployment(kind).options(**options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"reward {spec.name!r}: Ray Serve refuses its options: {error}") from error

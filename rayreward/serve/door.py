@@ -5,8 +5,9 @@ errors always in JSON: what was asked, what was found, what to do. Samples that 
 and above means that nothing was scored.
 
 Routes: ``POST /get_reward`` and ``/<reward>/get_reward`` (OpenRLHF), ``POST /v1/rewards/<reward>``, ``/v1/rewards``,
-``/<reward>`` and ``/`` (native), ``GET /v1/rewards``, ``/v1/rewards/<reward>``, ``/v1/runs/<run>``, ``/v1/service``,
-``/health``, ``/ready``, ``/openapi.json``. A path with a slash at its end is the same path.
+``/<reward>`` and ``/`` (native), ``/v1/rewards/<reward>/prescale``, ``GET /v1/rewards``, ``/v1/rewards/<reward>``,
+``/v1/runs/<run>``, ``/v1/service``, ``/health``, ``/ready``, ``/openapi.json``. A path with a slash at its end is the
+same path.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from rayreward.wire import (
     Format,
     ScoreBody,
     ServiceBody,
+    decode_prescale_request,
     decode_sample,
     decode_score_request,
     encode,
@@ -122,6 +124,8 @@ class Door:
                 return partial(self._get_reward, reward)
             case ["v1", "rewards"]:
                 return partial(self._native, None)
+            case ["v1", "rewards", reward, "prescale"] if reward:
+                return partial(self._prescale, reward)
             case ["v1", "rewards", reward] | [reward] if reward or len(parts) == 1:
                 return partial(self._native, reward or None)
         return None
@@ -201,11 +205,15 @@ class Door:
                 f"send them in parts, or raise limits.max_request_samples"
             )
 
+    async def _prescale(self, reward: str, request: Request) -> Answer:
+        body = decode_prescale_request(await request.body(self._limits.max_request_bytes))
+        return Answer(encode(self._router.prescale(reward, body.replicas, for_s=body.for_s)))
+
     async def _health(self, _request: Request) -> Answer:
         return Answer(b'{"status":"ok"}')
 
     async def _ready(self, _request: Request) -> Answer:
-        starting = [info.name for info in self._router.describe() if info.state == "starting"]
+        starting = self._router.starting
         status = "starting" if starting else "ready"
         return Answer(encode({"status": status, "starting": starting}), 503 if starting else 200)
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from rayreward import wire
+from rayreward.router.prescale import Prescaled
 from rayreward.router.runs import RunStats
 from rayreward.types import RewardInfo
 
@@ -30,7 +31,7 @@ class OpenRLHFAnswerBody(msgspec.Struct):
 
 _BODIES = (
     wire.TypedScoreBody, wire.AnswerBody, OpenRLHFBody, OpenRLHFAnswerBody, wire.ErrorBody, wire.ServiceBody,
-    RewardInfo, RunStats,
+    wire.PrescaleBody, Prescaled, RewardInfo, RunStats,
 )  # fmt: skip
 
 
@@ -52,6 +53,15 @@ def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
             "/v1/rewards/{reward}": {
                 "get": _reading("One reward", _ref("RewardInfo")),
                 "post": score,
+                "parameters": name,
+            },
+            "/v1/rewards/{reward}/prescale": {
+                "post": _operation(
+                    "Start replicas before there is work for them",
+                    "PrescaleBody",
+                    "Prescaled",
+                    answered="What is granted, and until when",
+                ),
                 "parameters": name,
             },
             "/v1/runs/{run}": {
@@ -88,13 +98,20 @@ def _reading(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"summary": summary, "responses": {"200": {"description": "OK", "content": _content(schema)}}}
 
 
-def _operation(summary: str, request: str, answer: str, *, media_types: Sequence[str] = (_JSON,)) -> dict[str, Any]:
-    refused = {"description": "Nothing was scored", "content": _content(_ref("ErrorBody"))}
+def _operation(
+    summary: str,
+    request: str,
+    answer: str,
+    *,
+    media_types: Sequence[str] = (_JSON,),
+    answered: str = "One output a sample, in order",
+) -> dict[str, Any]:
+    refused = {"description": "Nothing was scored, or changed", "content": _content(_ref("ErrorBody"))}
     return {
         "summary": summary,
         "requestBody": {"required": True, "content": _content(_ref(request), media_types)},
         "responses": {
-            "200": {"description": "One output a sample, in order", "content": _content(_ref(answer), media_types)},
+            "200": {"description": answered, "content": _content(_ref(answer), media_types)},
             **dict.fromkeys(("400", "401", "404", "413", "503"), refused),
         },
     }

@@ -15,24 +15,23 @@ from starlette.requests import Request
 
 from rayreward.log.record import RewardLog
 from rayreward.router.config import ServiceConfig
-from rayreward.router.lane import Lane, LanePolicy, limits_of, open_lane
+from rayreward.router.lane import Lane, LanePolicy, Slots, limits_of, open_lane
 from rayreward.router.openrlhf import OpenRLHFRoute
+from rayreward.router.prescale import Prescaled
 from rayreward.router.router import Router
 from rayreward.router.runs import RunStats
-from rayreward.router.sizing import MOST_SAMPLES, BatchSizer, Spread
+from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import RouterStats
 from rayreward.router.terms import Priority
 from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
 from rayreward.serve.inner import open_inner_lane
 from rayreward.serve.listener import start_listener
+from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import RewardInfo, RewardOutput, Sample
 from rayreward.wire import ServiceBody
-
-_PROBE_PAUSE_S = 1.0
-"""Between looks at whether a reward must be asked what it is: it is still starting, was replaced, or was lost."""
 
 
 class RewardService:
@@ -55,7 +54,10 @@ class RewardService:
         self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
         self._listener = await start_listener(self._door, config.listen)
         loop = asyncio.get_running_loop()
-        self._probes = [loop.create_task(_keep_known(lanes[name], handle)) for name, handle in handles.items()]
+        watches = [keep_known(lanes[name], handle) for name, handle in handles.items()]
+        if any(spec.is_scaled for spec in specs.values()):
+            watches.append(keep_counted(lanes))
+        self._watches = [loop.create_task(watch) for watch in watches]
 
     async def __call__(self, request: Request) -> Any:
         """An HTTP request from Serve's proxy."""
@@ -111,6 +113,14 @@ class RewardService:
         """What is served."""
         return self._router.describe()
 
+    async def prescale(self, reward: str | None, replicas: int, *, for_s: float) -> Prescaled:
+        """Wish for replicas of a reward before there is work for them.
+
+        Raises:
+            InvalidInputError: the number of its replicas is fixed.
+        """
+        return self._router.prescale(reward, replicas, for_s=for_s)
+
     async def reached(self) -> ServiceBody:
         """Where the service is reached; what ``GET /v1/service`` says."""
         return self._door.service
@@ -118,54 +128,31 @@ class RewardService:
     async def __del__(self) -> None:  # Serve awaits it when the replica is retired
         if self._listener is not None:
             await self._listener.stop()
-        for probe in self._probes:
-            probe.cancel()
+        for watch in self._watches:
+            watch.cancel()
         if self._router.log is not None:
             await asyncio.to_thread(self._router.log.close)
 
 
 def _open_lane(spec: RewardSpec, handle: Any) -> Lane:
+    policy = LanePolicy.of(spec)
+
     async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
-        outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch)
+        told = lane.backlog(time.time()) if spec.is_scaled else None
+        outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch, told)
         return outputs
 
-    # As many calls as the replicas take at once: more would wait behind them instead of filling up here.
-    slots = spec.max_ongoing_requests * (spec.num_replicas or max_replicas(spec))
-    # How many replicas an autoscaled reward has is not known here: work is not spread over those that may not be there.
-    spread = Spread(replica_count=spec.num_replicas or 1, slots_per_replica=spec.max_ongoing_requests)
-    return open_lane(
+    slots = Slots(spec.max_ongoing_requests, policy.replicas.most)
+    lane = open_lane(
         send,
-        slot_count=slots,
+        slot_count=slots.of(None),
         limits=limits_of(spec),
-        policy=LanePolicy.of(spec),
+        policy=policy,
         now=time.monotonic,
-        sizer=BatchSizer(spread, most_samples=spec.max_batch_samples or MOST_SAMPLES),
+        sizer=BatchSizer(slots.spread(spec.num_replicas), most_samples=spec.max_batch_samples or MOST_SAMPLES),
     )
-
-
-def max_replicas(spec: RewardSpec) -> int:
-    """How far a reward may scale out."""
-    return int(spec.autoscaling_config.get("max_replicas", DEFAULT_MAX_REPLICAS))
-
-
-DEFAULT_MAX_REPLICAS = 4
-"""Enough to be useful on one machine; a cluster's owner sets autoscaling_config.max_replicas."""
-
-
-async def _keep_known(lane: Lane, handle: Any) -> None:
-    """Learn what the reward is as soon as a replica answers, and again when one answers as another version.
-
-    It also probes where the breaker is half open: a service that says it is unhealthy is sent no samples to find out.
-    """
-    while True:
-        is_probe = lane.wants_probe
-        if is_probe or lane.needs_facts:
-            try:
-                lane.learn(await call_handle(handle, "probe"))
-                lane.note_probe(is_probe, was_there=True)
-            except Exception:  # noqa: BLE001 - a replica that fails to start is retried by Serve; /ready says so
-                lane.note_probe(is_probe, was_there=False)
-        await asyncio.sleep(_PROBE_PAUSE_S)
+    lane.slots = slots
+    return lane
 
 
 def _replica_name() -> str:

@@ -14,6 +14,7 @@ from rayreward.wire.bodies import (
     Format,
     MetricBody,
     OutputBody,
+    PrescaleBody,
     SampleBody,
     ScoreBody,
     ServiceBody,
@@ -22,6 +23,7 @@ from rayreward.wire.bodies import (
 )
 from rayreward.wire.requests import (
     decode_json,
+    decode_prescale_request,
     decode_sample,
     decode_score_request,
     encode_score_request,
@@ -38,6 +40,7 @@ __all__ = [
     "Format",
     "MetricBody",
     "OutputBody",
+    "PrescaleBody",
     "SampleBody",
     "ScoreBody",
     "ServiceBody",
@@ -45,6 +48,7 @@ __all__ = [
     "TypedScoreBody",
     "decode_answer",
     "decode_json",
+    "decode_prescale_request",
     "decode_sample",
     "decode_score_request",
     "encode",

@@ -46,6 +46,13 @@ class TypedScoreBody(msgspec.Struct, forbid_unknown_fields=True):
     step: int | None = None
 
 
+class PrescaleBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What ``POST /v1/rewards/<reward>/prescale`` takes: at least so many replicas, for so many seconds from now."""
+
+    replicas: int
+    for_s: float
+
+
 class FailureBody(msgspec.Struct):
     """Why a sample has no score."""
 

@@ -16,7 +16,7 @@ import msgspec
 
 from rayreward.errors import InvalidInputError
 from rayreward.types import FailureKind, RewardOutput, Sample
-from rayreward.wire.bodies import Format, SampleBody, ScoreBody, TypedScoreBody
+from rayreward.wire.bodies import Format, PrescaleBody, SampleBody, ScoreBody, TypedScoreBody
 
 _MAX_DEPTH = 64
 """Levels of nesting in a label or a column. Deeper values cannot be pickled, and would break a whole batch there."""
@@ -56,6 +56,18 @@ def decode_score_request(body: bytes, *, format: Format = "json") -> ScoreBody:
     if format == "msgpack":
         request.samples = [_refused_foreign(item) for item in request.samples]
     return request
+
+
+def decode_prescale_request(body: bytes) -> PrescaleBody:
+    """The request for replicas.
+
+    Raises:
+        InvalidInputError: not JSON, or not the schema.
+    """
+    try:
+        return msgspec.convert(decode_json(body), PrescaleBody)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError(f"the body must be {{'replicas': 4, 'for_s': 120}}: {error}") from None
 
 
 _TYPED: dict[Format, Any] = {

@@ -8,8 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from rayreward.errors import InvalidInputError
+from rayreward.router.prescale import ReplicaRange, Wishes
 from rayreward.types import RewardInfo, RewardOutput, Sample
-from rayreward.wire import decode_sample, decode_score_request, encode, encode_answer
+from rayreward.wire import (
+    ErrorBody,
+    decode_prescale_request,
+    decode_sample,
+    decode_score_request,
+    encode,
+    encode_answer,
+)
 
 
 class LengthService:
@@ -39,9 +48,19 @@ class LengthService:
             return 200, encode({"rewards": [RewardInfo("length", "ready", self.version)]})
         if len(self.runs) == self.scores_requests:
             return 404, b'{"error": "UnknownRewardError", "message": "it was taken down"}'
+        if path.endswith("/prescale"):
+            return self._prescale(body)
         request = decode_score_request(body)
         self.runs.append(request.run)
         return 200, encode_answer("length", [self._score(item) for item in request.samples])
+
+    def _prescale(self, body: bytes) -> tuple[int, bytes]:
+        wishes = Wishes(ReplicaRange(1, 4, fixed_by=None), now=lambda: 0.0, wall=lambda: 0.0)
+        asked = decode_prescale_request(body)
+        try:
+            return 200, encode(wishes.ask("length", asked.replicas, for_s=asked.for_s))
+        except InvalidInputError as error:
+            return 400, encode(ErrorBody("InvalidInputError", str(error)))
 
     def _score(self, item: object) -> RewardOutput:
         sample = decode_sample(item)

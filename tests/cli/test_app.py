@@ -28,7 +28,7 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 
 def test_help_lists_every_command(run: Run) -> None:
     listed = run("--help").out
-    assert all(command in listed for command in ("serve", "score", "jobs", "demo", "doctor"))
+    assert all(command in listed for command in ("serve", "score", "jobs", "demo", "doctor", "prescale"))
 
 
 def test_the_version_is_the_packages(run: Run) -> None:

@@ -151,6 +151,33 @@ async def test_closing_cancels_what_is_under_way(connected: Connect) -> None:
     assert handle.cancelled_count == 1
 
 
+async def test_a_deadline_that_passes_cancels_the_call_under_way(connected: Connect) -> None:
+    handle = Handle(is_held=True)
+    [output] = await connected(handle).ascore([Sample(response="a")], timeout_s=0.0)
+    assert output.failure is not None
+    assert output.failure.kind.value == "timeout"
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert handle.cancelled_count == len(handle.calls)
+
+
+async def test_a_call_that_somebody_still_waits_for_is_not_cancelled(connected: Connect) -> None:
+    handle = Handle(is_held=True)
+    client = connected(handle)
+    staying = asyncio.create_task(client.ascore([Sample(response="a")]))
+    leaving = asyncio.create_task(client.ascore([Sample(response="b")]))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    leaving.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (len(handle.calls), handle.cancelled_count) == (1, 0)
+    staying.cancel()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert handle.cancelled_count == 1
+
+
 def test_works_for_code_that_is_not_async_and_lists(connected: Connect) -> None:
     with connected(Handle()) as client:
         assert client.score([{"response": "abc"}])[0].score == 3.0

@@ -120,3 +120,11 @@ def test_a_forked_process_starts_workers_of_its_own_and_leaves_its_parents_alone
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         [after] = client.score([{"response": "pid"}])
         assert after.metadata["pid"] == before.metadata["pid"]
+
+
+def test_has_no_replicas_to_wish_for() -> None:
+    with (
+        LocalClient({"length": "length"}, arguments={"length": {"target": 1}}) as client,
+        pytest.raises(ConfigError, match="a LocalClient has no replicas"),
+    ):
+        client.prescale("length", 2, for_s=60.0)

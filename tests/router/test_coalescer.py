@@ -25,7 +25,7 @@ class Replica:
 
     def __init__(self, *, is_held: bool = False, answer: Callable[[list[Sample]], Any] | None = None) -> None:
         self.batches: list[list[str]] = []
-        self.most_at_once = self._at_once = 0
+        self.most_at_once = self.at_once = 0
         self._answer = answer
         self._released = asyncio.Event()
         if not is_held:
@@ -36,15 +36,15 @@ class Replica:
 
     async def __call__(self, batch: list[Sample]) -> Any:
         self.batches.append([sample.response for sample in batch])
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             await self._released.wait()
             if self._answer is not None:
                 return self._answer(batch)
             return [RewardOutput(float(len(sample.response))) for sample in batch]
         finally:
-            self._at_once -= 1
+            self.at_once -= 1
 
 
 def coalescer(send: Callable[[list[Sample]], Awaitable[Any]], **options: Any) -> Coalescer:
@@ -65,6 +65,13 @@ class TestCoalescing:
         outputs = await asyncio.gather(*(lane.score(samples("x" * size)) for size in range(256)))
         assert [one[0].score for one in outputs] == [float(size) for size in range(256)]
         assert [len(batch) for batch in replica.batches] == [256]
+
+    async def test_a_batch_holds_as_many_tokens_as_it_may(self) -> None:
+        replica = Replica()
+        lane = coalescer(replica, limits=BatchLimits(max_tokens=8))
+        batch = [Sample(response="x", token_ids=[1] * count) for count in (4, 4, 1, 20)]
+        await lane.score(batch)
+        assert [len(sent) for sent in replica.batches] == [2, 1, 1]
 
     async def test_a_lone_sample_waits_for_nothing(self) -> None:
         replica = Replica()
@@ -144,6 +151,34 @@ class TestWhatBreaks:
             assert said(await lane.score(samples("a"))) == ["cancelled"]
 
 
+class TestSlots:
+    async def test_more_are_used_at_once_and_fewer_as_soon_as_those_in_use_are_free(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica, max_samples=1)
+        call = asyncio.create_task(lane.score(samples(*"abcdef")))
+        await turns()
+        assert len(replica.batches) == 1
+        lane.resize(3)
+        await turns()
+        assert len(replica.batches) == 3
+        lane.resize(1)
+        await turns()
+        assert replica.at_once == 3
+        replica.release()
+        assert len(await call) == 6
+        assert replica.most_at_once == 3
+
+    async def test_after_fewer_came_there_are_no_more_than_that(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica, max_samples=1, slot_count=4)
+        lane.resize(2)
+        call = asyncio.create_task(lane.score(samples(*"abcdef")))
+        await turns()
+        replica.release()
+        assert len(await call) == 6
+        assert replica.most_at_once == 2
+
+
 class TestDeadline:
     async def test_what_has_no_answer_fails_as_timeout_and_the_rest_keeps_its_score(self) -> None:
         gate = asyncio.Event()
@@ -195,6 +230,22 @@ class TestLeaving:
         leaving.cancel()
         replica.release()
         assert said(await staying) == [2.0]
+
+    async def test_a_batch_that_nobody_waits_for_any_longer_is_cancelled(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica)
+        late, leaving = (
+            asyncio.create_task(lane.score(samples(response), timeout_s=limit_s))
+            for response, limit_s in (("a", 0.0), ("bb", None))
+        )
+        assert said(await late) == ["timeout"]
+        await turns()
+        assert lane.stats.in_flight_count == 2, "one of its samples is still wanted"
+        leaving.cancel()
+        await turns()
+        assert (lane.stats.in_flight_count, replica.at_once) == (0, 0)
+        replica.release()
+        assert said(await lane.score(samples("ccc"))) == [3.0]
 
     async def test_closing_fails_what_waits_and_what_is_under_way(self) -> None:
         replica = Replica(is_held=True)

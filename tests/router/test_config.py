@@ -47,6 +47,8 @@ def test_the_first_reward_is_the_main_one_unless_another_is_named() -> None:
         ({"rewards": [LENGTH], "token": "secret"}, "unknown key 'token'"),
         ({"rewards": [{**LENGTH, "cache_entries": -1}]}, "cache_entries"),
         ({"rewards": [{**LENGTH, "group_size": 0}]}, "group_size"),
+        ({"rewards": [{**LENGTH, "hedge_after_s": 0}]}, "hedge_after_s"),
+        ({"rewards": [{**LENGTH, "max_batch_tokens": 0}]}, "max_batch_tokens"),
         ({"rewards": [{**LENGTH, "group_wait_s": 0}]}, "group_wait_s"),
         ({"rewards": [LENGTH], "admission": {"total": {"max_samples": 0}}}, "admission.total.max_samples"),
         ({"rewards": [LENGTH], "admission": {"per_calller": {}}}, "did you mean 'per_caller'"),

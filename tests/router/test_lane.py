@@ -4,10 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from rayreward.errors import ServiceUnavailableError
+from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import Lane, LanePolicy, open_lane
+from rayreward.router.lane import Lane, LanePolicy, Slots, open_lane
+from rayreward.router.prescale import ReplicaRange
+from rayreward.router.sizing import BatchSizer
 from rayreward.router.terms import Terms
 from rayreward.testing import ManualClock, ScriptedReward
 from rayreward.types import RewardOutput, Sample
@@ -159,6 +164,131 @@ class TestTrouble:
         assert one.wants_probe
         one.note_probe(True, was_there=True)
         assert one.info("r").state == "ready"
+
+
+class TestSleep:
+    """A reward that may have no replica."""
+
+    def sleeper(self, stage: Stage | None = None, *, clock: ManualClock | None = None) -> Lane:
+        one = lane(stage or Stage(), clock=clock, replicas=ReplicaRange(0, 4, fixed_by=None))
+        one.replica_count, one.slots = 0, Slots(1, most_replicas=4)
+        return one
+
+    def test_it_is_idle_where_nothing_needs_it_and_is_not_asked_anything(self) -> None:
+        one = self.sleeper()
+        assert (one.state, one.may_be_asked, one.has_news) == ("idle", False, False)
+
+    async def test_a_sample_needs_it_and_waits_until_it_is_known(self) -> None:
+        one = self.sleeper()
+        call = asyncio.create_task(one.score(samples("a"), TERMS))
+        await one.wait_until_wanted(60.0)
+        assert (one.state, one.may_be_asked) == ("starting", True)
+        one.replica_count = 1
+        one.learn(RewardFacts("v"))
+        assert said(await call) == [1.0]
+        assert one.state == "ready"
+        one.replica_count = 0
+        assert one.state == "idle"
+
+    async def test_a_sample_of_one_that_is_known_needs_it_as_well(self) -> None:
+        stage = Stage(is_held=True)
+        one = self.sleeper(stage)
+        one.learn(RewardFacts("v"))
+        call = asyncio.create_task(one.score(samples("a"), TERMS))
+        await turns()
+        assert one.state == "starting"
+        stage.release()
+        await call
+        assert one.state == "idle"
+
+    async def test_a_wish_needs_it_and_its_end_is_told_to_nobody_who_sleeps(self) -> None:
+        clock = ManualClock()
+        one = self.sleeper(clock=clock)
+        one.prescale("r", 2, for_s=60.0)
+        await one.wait_until_wanted(60.0)
+        assert (one.state, one.may_be_asked, one.has_news) == ("starting", True, True)
+        assert one.info("r").extra == {"prescaled_replicas": 2}
+        clock.advance(60.0)
+        assert (one.state, one.has_news) == ("idle", False)
+
+    def test_a_wish_that_is_taken_back_is_told_to_those_who_are_awake(self) -> None:
+        one = self.sleeper()
+        one.replica_count = 2
+        one.prescale("r", 0, for_s=60.0)
+        assert one.has_news
+
+    async def test_without_news_the_wait_ends_after_its_time(self) -> None:
+        await self.sleeper().wait_until_wanted(0.0)
+
+    def test_one_that_may_not_sleep_is_starting_until_it_is_known(self) -> None:
+        one = lane(Stage())
+        assert (one.state, one.may_be_asked) == ("starting", True)
+
+
+@pytest.mark.parametrize(("count", "slots"), [(None, 8), (0, 2), (1, 2), (3, 6), (9, 8)])
+async def test_as_many_calls_are_under_way_as_the_running_replicas_take(count: int | None, slots: int) -> None:
+    stage = Stage(is_held=True)
+    one = open_lane(stage, slot_count=1, limits=BatchLimits(max_samples=1), policy=LanePolicy(), now=ManualClock())
+    one.slots = Slots(2, most_replicas=4)
+    one.note_replicas(count)
+    one.learn(RewardFacts("v"))
+    call = asyncio.create_task(one.score(samples(*"abcdefghij"), TERMS))
+    await turns()
+    assert len(stage.asked) == slots
+    stage.release()
+    await call
+
+
+async def test_work_is_spread_over_the_replicas_that_run() -> None:
+    stage = Stage()
+    slots = Slots(2, most_replicas=4)
+    sizer = BatchSizer(slots.spread(None))
+    one = open_lane(stage, slot_count=8, limits=BatchLimits(), policy=LanePolicy(), now=ManualClock(), sizer=sizer)
+    one.slots = slots
+    one.learn(RewardFacts("v"))
+    sizer.note(samples=1, computed_s=1.0)
+    first_calls = []
+    for count in (None, 1, 2, 4):
+        one.note_replicas(count)
+        stage.asked.clear()
+        await one.score(samples(*"abcdefgh"), TERMS)
+        first_calls.append(len(stage.asked[0]))
+    assert first_calls == [8, 8, 4, 2]
+
+
+async def test_what_waits_behind_calls_that_take_long_is_news_where_there_may_be_more_replicas() -> None:
+    clock, stage = ManualClock(), Stage(is_held=True)
+    one = lane(stage, facts=RewardFacts("v"), clock=clock)
+    one.slots = Slots(1, most_replicas=2)
+    one.note_replicas(1)
+    calls = [asyncio.create_task(one.score(samples(response), TERMS)) for response in ("a", "b")]
+    await turns()
+    one.backlog(0.0)
+    assert not one.has_news
+    calls.append(asyncio.create_task(one.score(samples("c"), TERMS)))
+    await turns()
+    assert not one.has_news, "who is called often hears it anyway"
+    clock.advance(1.0)
+    assert one.has_news
+    one.replica_count = 2
+    assert not one.has_news, "there is nobody else to start"
+    stage.release()
+    await asyncio.gather(*calls)
+
+
+async def test_replicas_are_told_what_waits_and_what_is_wished_for() -> None:
+    stage = Stage(is_held=True)
+    one = lane(stage, facts=RewardFacts("v"), replicas=ReplicaRange(1, 4, fixed_by=None))
+    calls = [asyncio.create_task(one.score(samples("first"), TERMS))]
+    await turns()
+    calls.append(asyncio.create_task(one.score(samples("a", "b"), TERMS)))
+    await turns()
+    one.prescale("r", 3, for_s=60.0)
+    size_bytes = sum(sample.size_bytes for sample in samples("a", "b"))
+    assert one.backlog(5.0) == Backlog(5.0, 2, size_bytes, 0, 3, 60.0)
+    stage.release()
+    await asyncio.gather(*calls)
+    assert one.backlog(6.0).waiting_samples == 0
 
 
 def test_facts_are_read_from_the_reward() -> None:

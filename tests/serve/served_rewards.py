@@ -36,3 +36,9 @@ def batched(responses, **kwargs):
 async def slow(response, **kwargs):
     await asyncio.sleep(0.2)
     return float(response)
+
+
+@reward_function
+async def patient(response, **kwargs):
+    await asyncio.sleep(float(response))
+    return float(response)

@@ -11,7 +11,10 @@ import msgspec
 import pytest
 
 from rayreward import RewardFunction
+from rayreward.errors import UnknownRewardError
 from rayreward.router.config import Limits, OpenRLHFPolicy
+from rayreward.router.lane import LanePolicy
+from rayreward.router.prescale import ReplicaRange
 from rayreward.serve.door import Door
 from rayreward.testing import HANG, ScriptedReward, served
 from rayreward.types import RewardOutput
@@ -81,6 +84,34 @@ class TestRoutes:
         service.router.lanes["length"].is_ready = False
         answer = await service.http.get("/ready")
         assert (answer.status_code, strict(answer)) == (503, {"status": "starting", "starting": ["length"]})
+
+    async def test_a_reward_that_may_sleep_does_not(self, service: served) -> None:
+        lane = service.router.lanes["length"]
+        lane.is_ready, lane.can_sleep, lane.replica_count = False, True, 0
+        assert strict(await service.http.get("/ready")) == {"status": "ready", "starting": []}
+        assert strict(await service.http.get("/v1/rewards/length"))["state"] == "idle"
+
+    async def test_replicas_are_wished_for_within_what_the_reward_may_have(self) -> None:
+        policy = LanePolicy(replicas=ReplicaRange(1, 4, fixed_by=None))
+        async with served({"r": ScriptedReward()}, policy=policy) as service:
+            path = "/v1/rewards/r/prescale"
+            answer = strict(await service.http.post(path, json={"replicas": 9, "for_s": 60}))
+            assert (answer["reward"], answer["asked"], answer["granted"], answer["for_s"]) == ("r", 9, 4, 60.0)
+            assert strict(await service.http.get("/v1/rewards/r"))["extra"] == {"prescaled_replicas": 4}
+            granted = await service.client.aprescale("r", 2, for_s=60.0)
+            assert (granted.granted, granted.min_replicas, granted.max_replicas) == (2, 1, 4)
+            for body in ({}, {"replicas": "many", "for_s": 60}, {"replicas": 2, "for_s": 60, "now": True}):
+                refused = await service.http.post(path, json=body)
+                assert (refused.status_code, strict(refused)["error"]) == (400, "InvalidInputError")
+                assert "the body must be {'replicas': 4, 'for_s': 120}" in strict(refused)["message"]
+            assert (await service.http.get(path)).status_code == 405
+
+    async def test_nobody_wishes_for_replicas_of_a_fixed_number(self, service: served) -> None:
+        refused = await service.http.post("/v1/rewards/length/prescale", json={"replicas": 2, "for_s": 60})
+        assert refused.status_code == 400
+        assert "has a fixed number of replicas" in strict(refused)["message"]
+        with pytest.raises(UnknownRewardError):
+            await service.client.aprescale("lenght", 2, for_s=60.0)
 
     @pytest.mark.parametrize(
         ("method", "path", "status", "error"),
@@ -343,3 +374,5 @@ def test_the_document_describes_what_the_door_takes() -> None:
     assert schemas["SampleBody"]["additionalProperties"] is False
     reward = document["paths"]["/v1/rewards/{reward}"]["parameters"][0]
     assert reward["schema"] == {"enum": ["length"]}
+    assert schemas["PrescaleBody"]["required"] == ["replicas", "for_s"]
+    assert "granted" in schemas["Prescaled"]["properties"]
