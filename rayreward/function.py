@@ -176,6 +176,11 @@ class RewardFunction:
         return self._signature is not None and self._signature.mode != "pointwise"
 
     @property
+    def scores_in_turn(self) -> bool:
+        """Whether a second call, on the same thread or event loop, waits for the first."""
+        return type(self).ascore is RewardFunction.ascore and not self.is_async
+
+    @property
     def compares_groups(self) -> bool:
         """Whether one call takes all samples of a prompt, and nothing less."""
         return self._signature is not None and self._signature.mode == "group"

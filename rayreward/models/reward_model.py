@@ -84,6 +84,11 @@ class RewardModel(RewardFunction):
         settings = {"dtype": self.dtype, "max_length": self.max_length}
         return content_version("RewardModel", settings, _weights_digest(Path(self.model_path)) or self.model_path)
 
+    @property
+    def scores_in_turn(self) -> bool:
+        """One forward pass at a time."""
+        return True
+
     def load(self) -> None:
         """Read tokenizer and weights, once."""
         with self._lock:

@@ -182,6 +182,11 @@ class Coalescer:
         late = RewardOutput.failed(FailureKind.TIMEOUT, f"no answer within {timeout_s} s, queueing included")
         return OutputBatch(late if output is None else output for output in call.outputs)
 
+    def take_turns(self, takes_turns: bool) -> None:
+        """Whether a replica takes its calls in turn: see `BatchSizer`."""
+        if self._sizer is not None:
+            self._sizer.takes_turns = takes_turns
+
     def resize(self, slot_count: int, spread: Spread | None = None) -> None:
         """Have so many slots from now on, over these replicas; batches that are under way are left to their end."""
         if self._sizer is not None and spread is not None:
@@ -205,7 +210,10 @@ class Coalescer:
     def _pump(self) -> None:
         self._pump_timer = self._turn = None
         while self._free_slots > 0 and self._queue:
-            entries = [entry for entry in self._queue.take(self._next_size()) if not self._is_dropped(entry[0])]
+            size = self._next_size()
+            if size == 0:
+                break  # the next arrival, or the next call that comes back, asks again
+            entries = [entry for entry in self._queue.take(size) if not self._is_dropped(entry[0])]
             if not entries:
                 continue
             self._free_slots -= 1
@@ -229,7 +237,8 @@ class Coalescer:
     def _next_size(self) -> int | None:
         if self._sizer is None:
             return None
-        return self._sizer.size(waiting=len(self._queue), free_slots=self._free_slots)
+        busy_slots = self._slot_count - self._free_slots
+        return self._sizer.size(waiting=len(self._queue), free_slots=self._free_slots, busy_slots=busy_slots)
 
     def _is_dropped(self, call: _Call) -> bool:
         if call.is_abandoned:

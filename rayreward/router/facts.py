@@ -20,6 +20,7 @@ class RewardFacts:
             more than to look it up. An inline reward, of microseconds, does not.
         compares_groups: whether all samples of a prompt must be seen together.
         scores_one_by_one: whether a sample's failure can only be its own, and not its whole call's.
+        takes_turns: whether a replica's second call waits there for its first.
     """
 
     version: str
@@ -27,14 +28,17 @@ class RewardFacts:
     is_reusable: bool = False
     compares_groups: bool = False
     scores_one_by_one: bool = True
+    takes_turns: bool = False
 
     @classmethod
-    def of(cls, reward: RewardFunction, version: str) -> RewardFacts:
-        """The facts of a loaded reward."""
+    def of(cls, reward: RewardFunction, version: str, *, process_count: int = 1) -> RewardFacts:
+        """The facts of a loaded reward; `process_count` is how many killable processes a replica has for it."""
+        takes_turns = process_count == 1 if reward.isolation == "process" else reward.scores_in_turn
         return cls(
             version=version,
             description=reward.description,
             is_reusable=reward.deterministic and not reward.compares_groups and reward.isolation != "inline",
             compares_groups=reward.compares_groups,
             scores_one_by_one=reward.scores_one_by_one,
+            takes_turns=takes_turns,
         )

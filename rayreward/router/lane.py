@@ -133,6 +133,7 @@ class Lane:
     def learn(self, facts: RewardFacts) -> None:
         """A replica has told what the reward is."""
         self.facts, self.version, self.description, self.is_ready = facts, facts.version, facts.description, True
+        self.coalescer.take_turns(facts.takes_turns)
         self._learned.set()
 
     def note_version(self, version: str) -> None:

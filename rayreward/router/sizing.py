@@ -5,6 +5,9 @@ of samples. A call costs milliseconds of CPU whatever it carries, so it should c
 waits should be spread over the replicas that are free, so that none stands idle while another has it all. Where the
 two disagree, the first one wins: a trivial reward's thousand samples travel in one call.
 
+Where a replica takes its calls in turn, a second one only waits there for the first. It then leaves early only when it
+cannot grow any more; else what comes meanwhile travels with it.
+
 Pure: no clock, no queue.
 """
 
@@ -46,6 +49,9 @@ class BatchSizer:
         spread: where they go.
         most_samples: what no call exceeds.
 
+    Attributes:
+        takes_turns: whether a replica's second call waits there for its first.
+
     Example:
         >>> sizer = BatchSizer(Spread(replica_count=2, slots_per_replica=2))
         >>> sizer.size(waiting=1000, free_slots=4)  # nobody knows yet: four calls of the usual size
@@ -60,6 +66,7 @@ class BatchSizer:
 
     def __init__(self, spread: Spread, *, most_samples: int = MOST_SAMPLES) -> None:
         self._spread, self._most_samples = spread, most_samples
+        self.takes_turns = False
         self._computed_s = 0.0
         self._sample_count = 0.0
 
@@ -72,13 +79,18 @@ class BatchSizer:
         self._computed_s = self._computed_s * _FADING + computed_s
         self._sample_count = self._sample_count * _FADING + samples
 
-    def size(self, *, waiting: int, free_slots: int) -> int:
-        """Samples of the next call, of those that wait; 0 where nothing does."""
+    def size(self, *, waiting: int, free_slots: int, busy_slots: int = 0) -> int:
+        """Samples of the next call, of those that wait; 0 where none should leave now."""
         if not waiting:
             return 0
         enough = self._enough()
         most = min(max(enough, USUAL_SAMPLES), self._most_samples)
-        free_replicas = min(-(-free_slots // self._spread.slots_per_replica), self._spread.replica_count)
+        if self.takes_turns:
+            free_replicas = self._spread.replica_count - busy_slots
+            if free_replicas <= 0 and waiting < most:
+                return 0
+        else:
+            free_replicas = min(-(-free_slots // self._spread.slots_per_replica), self._spread.replica_count)
         size = min(max(-(-waiting // max(free_replicas, 1)), enough), most)
         call_count = -(-waiting // size)
         return -(-waiting // call_count)  # alike: not 256 and then 44

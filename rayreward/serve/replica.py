@@ -36,6 +36,7 @@ class RewardReplica:
         reward: RewardFunction = spec.build() if blob is None else cloudpickle.loads(blob)
         self._reward = reward
         self._memory = BacklogMemory(now=time.monotonic)
+        self._process_count = spec.process_count
         runner = self._runner = build_runner(reward, process_count=spec.process_count)
         await runner.start()
         # What is loaded by now stays: the collector need not walk through Ray and the reward's libraries again.
@@ -58,7 +59,7 @@ class RewardReplica:
         """What the router must know of the reward, once it is loaded; `told` is what waits there."""
         if told is not None:
             self._memory.hear(told)
-        return RewardFacts.of(self._reward, self._started().version)
+        return RewardFacts.of(self._reward, self._started().version, process_count=self._process_count)
 
     def _started(self) -> Runner:
         if self._runner is None:

@@ -8,6 +8,7 @@ import pytest
 
 from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer, Gather
+from rayreward.router.sizing import BatchSizer, Spread
 from rayreward.testing import ManualClock
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
 
@@ -86,6 +87,19 @@ class TestCoalescing:
         await turns()
         assert replica.batches == [["a"]]
         assert lane.waiting_count == 2
+        replica.release()
+        assert [said(await call) for call in calls] == [[1.0], [2.0], [3.0]]
+        assert replica.batches == [["a"], ["bb", "ccc"]]
+
+    async def test_a_call_that_would_wait_in_its_replica_waits_here_and_grows(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica, slot_count=2, sizer=BatchSizer(Spread(slots_per_replica=2)))
+        lane.take_turns(True)
+        calls = []
+        for response in ("a", "bb", "ccc"):
+            calls.append(asyncio.create_task(lane.score(samples(response))))
+            await turns()
+        assert replica.batches == [["a"]]
         replica.release()
         assert [said(await call) for call in calls] == [[1.0], [2.0], [3.0]]
         assert replica.batches == [["a"], ["bb", "ccc"]]

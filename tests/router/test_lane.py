@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rayreward.errors import ServiceUnavailableError
+from rayreward.function import Isolation, RewardFunction
 from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
@@ -299,6 +300,24 @@ def test_facts_are_read_from_the_reward() -> None:
         False,
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("isolation", "process_count", "takes_turns"),
+    [("process", 1, True), ("process", 2, False), ("thread", 1, True), ("inline", 1, True)],
+)
+def test_a_second_call_waits_for_the_first_where_one_thing_scores(
+    isolation: Isolation, process_count: int, takes_turns: bool
+) -> None:
+    reward = RewardFunction(func=lambda response: 1.0, isolation=isolation)
+    assert RewardFacts.of(reward, "v", process_count=process_count).takes_turns is takes_turns
+
+
+def test_async_rewards_take_calls_side_by_side() -> None:
+    async def asking(response: str) -> float:
+        return 1.0
+
+    assert not RewardFacts.of(RewardFunction(func=asking, isolation="inline"), "v").takes_turns
 
 
 def test_a_reward_that_costs_less_than_looking_it_up_is_asked_every_time() -> None:

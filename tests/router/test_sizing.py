@@ -55,6 +55,22 @@ def test_calls_of_one_burst_are_alike() -> None:
     assert sizer_of(ONE, sample_s=1.0).size(waiting=300, free_slots=2) == 150
 
 
+def test_a_call_that_would_only_wait_in_its_replica_grows_here_instead() -> None:
+    sizer = sizer_of(ONE, sample_s=0.001)
+    sizer.takes_turns = True
+    assert sizer.size(waiting=32, free_slots=2) == 32
+    assert sizer.size(waiting=32, free_slots=1, busy_slots=1) == 0
+    assert sizer.size(waiting=USUAL_SAMPLES, free_slots=1, busy_slots=1) == USUAL_SAMPLES
+
+
+def test_of_replicas_that_take_turns_those_without_a_call_share_what_waits() -> None:
+    sizer = sizer_of(FOUR, sample_s=0.01)
+    sizer.takes_turns = True
+    assert sizer.size(waiting=200, free_slots=8) == 50
+    assert sizer.size(waiting=50, free_slots=5, busy_slots=3) == 50
+    assert sizer.size(waiting=50, free_slots=4, busy_slots=4) == 0
+
+
 def test_what_the_owner_allows_is_never_exceeded() -> None:
     assert sizer_of(FOUR, sample_s=0.0, most_samples=64).size(waiting=1024, free_slots=8) == 64
 
