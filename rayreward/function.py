@@ -212,11 +212,14 @@ class RewardFunction:
             return await self._score_groups(samples)
         if self.scores_batches:
             return await self._score_batch(samples)
-        if self.is_async:
-            return list(await asyncio.gather(*(self._score_one(sample) for sample in samples)))
-        # No coroutine a sample: it cost as much as the rest of a trivial reward's call.
-        begun = map(self._begin, samples)
-        return [one if isinstance(one, RewardOutput) else await self._finish(one) for one in begun]
+        # No coroutine a sample, where the author's code is none: it cost as much as the rest of a trivial reward's call.
+        begun = [self._begin(sample) for sample in samples]
+        unfinished = {at: one for at, one in enumerate(begun) if not isinstance(one, RewardOutput)}
+        if unfinished:
+            finished = await asyncio.gather(*map(self._finish, unfinished.values()))
+            for at, output in zip(unfinished, finished, strict=True):
+                begun[at] = output
+        return cast(list[RewardOutput], begun)
 
     def score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """`ascore` for code that is not async; a sync reward runs on the calling thread where no event loop does."""
@@ -249,10 +252,6 @@ class RewardFunction:
 
             asked = RunClient(self._remote, reward=self.name, run=run)
         return (AsyncTrlReward if is_async else TrlReward)(asked, on_failure=on_failure)
-
-    async def _score_one(self, sample: Sample) -> RewardOutput:
-        begun = self._begin(sample)
-        return begun if isinstance(begun, RewardOutput) else await self._finish(begun)
 
     def _begin(self, sample: Sample) -> RewardOutput | Awaitable[Any]:
         """Call the author's code: its output, or what is to be awaited for it."""

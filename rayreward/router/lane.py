@@ -24,6 +24,7 @@ from rayreward.router.bisection import bisecting
 from rayreward.router.breaker import Breaker, BreakerPolicy, guarded, refusal
 from rayreward.router.cache import ResultCache
 from rayreward.router.coalescer import Coalescer, Send
+from rayreward.router.direct import Direct
 from rayreward.router.facts import RewardFacts
 from rayreward.router.hedging import HedgeStats, hedged
 from rayreward.router.lookup import Lookup
@@ -100,7 +101,7 @@ class Lane:
     """One reward's way through the router; `open_lane` makes it.
 
     Attributes:
-        coalescer: forms batches and sends them.
+        coalescer: forms batches and sends them; or scores at once, where that is in this process.
         is_ready: whether a replica has loaded the reward.
         version: as the last answering replica reported it.
         facts: as a replica told them; those of an older version are asked again.
@@ -111,7 +112,7 @@ class Lane:
         now: the clock, in seconds.
     """
 
-    coalescer: Coalescer
+    coalescer: Coalescer | Direct
     wishes: Wishes = field(default_factory=Wishes.refused)
     can_sleep: bool = False
     description: str | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rayreward.router.coalescer import Send
+from rayreward.router.direct import Direct
 from rayreward.router.facts import RewardFacts
 from rayreward.router.lane import Lane, LanePolicy, limits_of, open_lane
 from rayreward.router.sizing import USUAL_SAMPLES
@@ -29,12 +30,16 @@ async def open_inner_lane(spec: RewardSpec) -> Lane:
     reward = spec.build()
     runner = build_runner(reward)
     await runner.start()
-    limits = limits_of(spec, usual_samples=USUAL_SAMPLES)  # more would hold up the loop for others
     send = send_to(runner, time.monotonic)
     # To score costs less here than to look a score up.
     policy = replace(LanePolicy.of(spec), cache_entries=0)
+    facts = RewardFacts.of(reward, runner.version)
+    limits = limits_of(spec, usual_samples=USUAL_SAMPLES)  # more would hold up the loop for others
     lane = open_lane(send, slot_count=spec.max_ongoing_requests, limits=limits, policy=policy, now=time.monotonic)
-    lane.learn(RewardFacts.of(reward, runner.version))
+    if facts.takes_turns:
+        # It is done before it could be waited for, and absent only where the router is.
+        lane.coalescer, lane.breaker = Direct(send), None
+    lane.learn(facts)
     return lane
 
 
@@ -44,7 +49,8 @@ def send_to(runner: Runner, now: Callable[[], float]) -> Send:
     async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
         started_s = now()
         outputs = await runner.run(batch)
-        timings = Timings(computed_s=now() - started_s, batch_samples=len(batch))
+        taken_s = now() - started_s
+        timings = Timings(scored_s=taken_s, computed_s=taken_s, batch_samples=len(batch))
         return [output.stamped(version=runner.version, timings=timings) for output in outputs]
 
     return send

@@ -80,7 +80,8 @@ class InlineRunner:
         # model that scores one after the other, needs it for each.
         limit_s = self._timeout_s if self._reward.scores_batches else self._timeout_s * count
         try:
-            return await asyncio.wait_for(work, limit_s)
+            async with asyncio.timeout(limit_s):  # not wait_for, which makes a task
+                return await work
         except TimeoutError:
             message = f"no answer within {limit_s:g} s for {count} samples together"
             return [RewardOutput.failed(FailureKind.TIMEOUT, message) for _ in range(count)]
