@@ -87,7 +87,9 @@ class VersionedLane:
             "canary_percent": self._rollout.canary_percent,
             "shadow_percent": self._rollout.shadow_percent,
         }
-        return RewardInfo(live.name, live.state, live.version, live.description, live.replicas, extra)
+        is_starting = not (self.is_ready or self.can_sleep)
+        state = "starting" if is_starting else live.state
+        return RewardInfo(live.name, state, live.version, live.description, live.replicas, extra)
 
     def all_stats(self, name: str) -> list[LaneStats]:
         """What is going on, in each version's lane."""
@@ -146,11 +148,12 @@ class VersionedLane:
         return Shadows(self._lanes["candidate"].score, tell=self._tell)
 
     def _check_candidate(self, name: str) -> None:
-        state = self._lanes["candidate"].info(name).state
-        if state != "ready":
+        candidate = self._lanes["candidate"]
+        state = candidate.state
+        if not candidate.is_ready or state == "unhealthy":
             raise RolloutError(
-                f"reward {name!r}: its candidate is {state} and would answer nobody; look at its replicas' logs, and "
-                f"ask again when it is ready"
+                f"reward {name!r}: its candidate is {state}, and nobody knows that it can answer; ask again when it has "
+                f"loaded (a shadow wakes one that sleeps), or look at its replicas' logs"
             )
 
     async def _score_apart(self, samples: Sequence[Sample], slots: Sequence[Slot], terms: Terms) -> list[RewardOutput]:

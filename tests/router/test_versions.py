@@ -164,6 +164,7 @@ def test_the_service_is_ready_when_all_that_answers_is() -> None:
     for rollout, is_ready in ((Rollout(), True), (Rollout(canary_percent=1), False), (Rollout("candidate"), False)):
         both, *_ = versioned(rollout, is_loaded=False)
         assert both.is_ready is is_ready
+        assert both.info("r").state == ("ready" if is_ready else "starting")
 
 
 def test_it_says_of_itself_that_there_are_two() -> None:
