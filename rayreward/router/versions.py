@@ -152,8 +152,8 @@ class VersionedLane:
         state = candidate.state
         if not candidate.is_ready or state == "unhealthy":
             raise RolloutError(
-                f"reward {name!r}: its candidate is {state}, and nobody knows that it can answer; ask again when it has "
-                f"loaded (a shadow wakes one that sleeps), or look at its replicas' logs"
+                f"reward {name!r}: its candidate is {state}, and nobody knows whether it can answer; ask again when "
+                f"it has loaded (a shadow wakes one that sleeps), or look at its replicas' logs"
             )
 
     async def _score_apart(self, samples: Sequence[Sample], slots: Sequence[Slot], terms: Terms) -> list[RewardOutput]:
