@@ -43,8 +43,11 @@ class KeptRollouts:
 
     async def load(self, spec: RewardSpec) -> Rollout:
         """Where the reward stands; what its spec says, where nothing is kept of that spec."""
-        from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get
-
+        try:
+            from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get
+        except ImportError:  # seen in 2.55 and 2.60, but no public name: rewards are served without it
+            _log.warning("this Ray keeps nothing for us: reward %s starts from its configuration", spec.name)
+            return configured(spec)
         found: bytes | None = await asyncio.to_thread(_internal_kv_get, self._key(spec), namespace=_NAMESPACE)
         if found is None:
             return configured(spec)
@@ -61,10 +64,10 @@ class KeptRollouts:
         Raises:
             ServiceUnavailableError: Ray's control service does not answer; nothing was kept.
         """
-        from ray.experimental.internal_kv import _internal_kv_put
-
         entry = msgspec.json.encode(_Entry(_configuration(spec), rollout))
         try:
+            from ray.experimental.internal_kv import _internal_kv_put
+
             await asyncio.to_thread(_internal_kv_put, self._key(spec), entry, namespace=_NAMESPACE)
         except Exception as error:  # the boundary: a private store, whose errors differ between versions of Ray
             raise ServiceUnavailableError(

@@ -35,7 +35,9 @@ PROMPTS = [{"prompt": f"p{number % 100}", "response": str(number)} for number in
 def config(log_dir: Path, **candidate: Any) -> ServiceConfig:
     candidate = {"args": {"factor": 10.0}, **candidate}
     reward = {"name": "scaled", "import_path": f"{REWARDS}::scaled", "num_replicas": 1, "candidate": candidate}
-    return ServiceConfig.parse({"rewards": [reward], "log_dir": str(log_dir)}, source="tests")
+    inner = {"name": "inner", "import_path": f"{REWARDS}::scaled", "in_router": True}
+    inner["candidate"] = {"args": {"factor": 5.0}, "canary_percent": 100}
+    return ServiceConfig.parse({"rewards": [reward, inner], "log_dir": str(log_dir)}, source="tests")
 
 
 def deploy(service: ServiceConfig) -> None:
@@ -124,6 +126,10 @@ class TestTwoVersions:
         assert pids(APP, "router") != [router]
         assert change(client, "roll_back").candidate.version == before.candidate.version
         assert [output.score for output in client.score([{"response": "3"}])] == [3.0]
+
+    def test_a_reward_inside_the_router_has_its_candidate_there_too(self, client: HttpClient) -> None:
+        assert [output.score for output in client.score([{"response": "3"}], reward="inner")] == [15.0]
+        assert set(serve.status().applications[APP].deployments) == {"router", "scaled", "scaled.candidate"}
 
     def test_inside_the_cluster_the_handle_says_and_does_the_same(self, client: HttpClient) -> None:
         async def ask() -> None:
