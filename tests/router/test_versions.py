@@ -10,6 +10,7 @@ from rayreward.errors import RolloutError, ServiceUnavailableError
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
 from rayreward.router.lane import Lane, LanePolicy, open_lane
+from rayreward.router.prescale import ReplicaRange
 from rayreward.router.rollout import Rollout
 from rayreward.router.shadows import telling
 from rayreward.router.terms import Terms
@@ -165,6 +166,18 @@ def test_the_service_is_ready_when_all_that_answers_is() -> None:
         both, *_ = versioned(rollout, is_loaded=False)
         assert both.is_ready is is_ready
         assert both.info("r").state == ("ready" if is_ready else "starting")
+
+
+def test_a_live_version_that_sleeps_holds_up_no_service_and_is_woken_like_any_other() -> None:
+    policy = LanePolicy(replicas=ReplicaRange(0, 4, fixed_by=None))
+    base = open_lane(Stage(), slot_count=1, limits=BatchLimits(), policy=policy, now=ManualClock())
+    (candidate, _) = lane("v2", is_loaded=False)
+    both = VersionedLane(base, candidate, Rollout(), tell=telling(None, "r"))
+    assert (both.is_ready, both.can_sleep, both.info("r").state) == (False, True, "idle")
+    assert both.prescale("r", 3, for_s=60.0).granted == 3
+    assert base.wishes.current.replicas == 3
+    canary = VersionedLane(base, candidate, Rollout(canary_percent=1), tell=telling(None, "r"))
+    assert (canary.can_sleep, canary.info("r").state) == (False, "starting")
 
 
 def test_it_says_of_itself_that_there_are_two() -> None:
