@@ -7,6 +7,7 @@
     │   └── RequestTooLargeError             … or over a size limit
     ├── InvalidOutputError (ValueError)      a reward returned something that is not a score
     ├── UnknownRewardError (LookupError)     no reward of that name is served
+    ├── RolloutError (ValueError)            a change of versions that cannot be made from where they stand
     ├── AuthenticationError (PermissionError)
     ├── DeadlineError (TimeoutError)         an answer did not come in time
     ├── ServiceUnavailableError (ConnectionError)
@@ -52,6 +53,10 @@ class InvalidOutputError(RayRewardError, ValueError):
 
 class UnknownRewardError(RayRewardError, LookupError):
     """No reward of that name is served."""
+
+
+class RolloutError(RayRewardError, ValueError):
+    """A change of a reward's versions that cannot be made from where they stand."""
 
 
 class AuthenticationError(RayRewardError, PermissionError):

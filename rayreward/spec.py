@@ -21,7 +21,7 @@ from rayreward.errors import ConfigError, did_you_mean
 from rayreward.function import Isolation, RewardFunction
 from rayreward.loading import check_address, load_object
 from rayreward.rewards import BUILTINS, CompositeReward
-from rayreward.strict import StrictModel
+from rayreward.strict import StrictModel, describe_mistakes
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _RESERVED = frozenset({"v1", "get_reward", "health", "ready", "metrics", "evaluate", "openapi.json"})
@@ -78,10 +78,8 @@ class PartSpec(StrictModel):
 
     def with_absolute_paths(self) -> Self:
         """The same with files by their full path: a replica's working directory is Ray's, not the caller's."""
-        where, mark, name = (self.import_path or "").partition("::")
-        path = f"{Path(where).resolve()}{mark}{name}" if where.endswith(".py") else self.import_path
         parts = [part.with_absolute_paths() for part in self.parts]
-        return self.model_copy(update={"import_path": path, "parts": parts})
+        return self.model_copy(update={"import_path": _absolute(self.import_path), "parts": parts})
 
     def build(self) -> RewardFunction:
         """The reward.
@@ -105,6 +103,67 @@ class PartSpec(StrictModel):
     def default_name(self) -> str:
         """The built-in's name, or the last part of the address."""
         return self.builtin or (self.import_path or "composite").replace("::", ":").rsplit(":", 1)[-1]
+
+
+class CandidateSpec(StrictModel):
+    """Another version of a reward, loaded beside the live one: what differs, and who meets it.
+
+    What is left out is the live version's. `args` are laid over its; one that has another code (`import_path`,
+    `builtin` or `parts`) has args of its own.
+
+    Attributes:
+        canary_percent: of the prompts, which the candidate answers.
+        shadow_percent: of the prompts, which the candidate scores too, to be compared and logged, never returned.
+    """
+
+    import_path: str | None = None
+    builtin: str | None = None
+    args: dict[str, Any] = pydantic.Field(default_factory=dict)
+    parts: list[PartSpec] = pydantic.Field(default_factory=list)
+    combine: Method = "weighted_sum"
+    threshold: float = 0.5
+    closed_score: float = 0.0
+    isolation: Isolation | None = None
+    timeout_s: float | None = None
+    process_count: int = 1
+    num_replicas: int | None = None
+    autoscaling_config: dict[str, Any] = pydantic.Field(default_factory=dict)
+    ray_actor_options: dict[str, Any] = pydantic.Field(default_factory=dict)
+    max_ongoing_requests: int = 2
+    max_batch_samples: int | None = None
+    max_batch_bytes: int = DIRECT_MAX_BYTES
+    max_batch_tokens: int | None = None
+    canary_percent: float = pydantic.Field(default=0.0, ge=0, le=100)
+    shadow_percent: float = pydantic.Field(default=0.0, ge=0, le=100)
+
+    def over(self, live: RewardSpec) -> RewardSpec:
+        """The whole spec of the candidate beside this live one.
+
+        Raises:
+            ValueError: the two together are no spec.
+        """
+        merged = {name: value for name, value in _given(live).items() if name != "candidate"}
+        if self.import_path or self.builtin or self.parts:
+            merged = {name: value for name, value in merged.items() if name not in _CODE}
+        given = {
+            name: value for name, value in _given(self).items() if name not in ("canary_percent", "shadow_percent")
+        }
+        args = {**merged.get("args", {}), **self.args}
+        if "num_replicas" in given:  # a fixed number and autoscaling exclude each other
+            merged.pop("autoscaling_config", None)
+        if "autoscaling_config" in given:
+            merged.pop("num_replicas", None)
+        return RewardSpec.model_validate({**merged, **given, "args": args})
+
+    def with_absolute_paths(self) -> CandidateSpec:
+        """The same with files by their full path."""
+        parts = [part.with_absolute_paths() for part in self.parts]
+        found = {"import_path": _absolute(self.import_path), "parts": parts}
+        return self.model_copy(update={name: value for name, value in found.items() if name in self.model_fields_set})
+
+
+_CODE = frozenset({"import_path", "builtin", "args", "parts", "combine", "threshold", "closed_score"})
+"""Settings that belong to one reward's code, and mean nothing to another's."""
 
 
 class RewardSpec(PartSpec):
@@ -132,6 +191,7 @@ class RewardSpec(PartSpec):
         cache_bytes: about how much memory they may take.
         group_size: of a prompt, for a group reward whose samples do not say.
         group_wait_s: how long a group's first sample waits for its last.
+        candidate: another version beside this one, for a canary, a shadow or a promotion.
     """
 
     name: str
@@ -151,6 +211,7 @@ class RewardSpec(PartSpec):
     cache_bytes: int = pydantic.Field(default=256 * 2**20, ge=0)
     group_size: int | None = pydantic.Field(default=None, ge=1)
     group_wait_s: float = pydantic.Field(default=30.0, gt=0, le=600)
+    candidate: CandidateSpec | None = None
 
     @pydantic.field_validator("name")
     @classmethod
@@ -176,6 +237,53 @@ class RewardSpec(PartSpec):
         """Whether replicas come and go."""
         return self.num_replicas is None and not self.in_router
 
+    @pydantic.model_validator(mode="after")
+    def _check_candidate(self) -> Self:
+        if self.candidate is None:
+            return self
+        try:
+            other = self.candidate.over(self)
+        except pydantic.ValidationError as error:
+            mistakes = describe_mistakes(RewardSpec, error, "candidate")
+            raise ValueError("; ".join(mistakes)) from None
+        if other == self.model_copy(update={"candidate": None}):
+            raise ValueError(
+                "the candidate is the live version itself: give it an import_path, builtin, parts or args of its own, "
+                "or leave it out"
+            )
+        return self
+
+    @property
+    def candidate_spec(self) -> RewardSpec | None:
+        """The candidate's whole spec, with what it leaves out."""
+        return None if self.candidate is None else self.candidate.over(self)
+
+    @property
+    def candidate_name(self) -> str:
+        """Of the candidate's deployment."""
+        return f"{self.name}.candidate"
+
+    def check_loadable(self) -> None:
+        """Refuse what cannot load, the candidate included; see `PartSpec.check_loadable`."""
+        super().check_loadable()
+        if self.candidate_spec is not None:
+            self.candidate_spec.check_loadable()
+
+    def with_absolute_paths(self) -> Self:
+        """The same with files by their full path, the candidate's too."""
+        spec = super().with_absolute_paths()
+        if self.candidate is None:
+            return spec
+        return spec.model_copy(update={"candidate": self.candidate.with_absolute_paths()})
+
+    def with_args(self, args: Mapping[str, Any]) -> Self:
+        """The same with these arguments laid over its own.
+
+        Raises:
+            ValueError: a composite takes none.
+        """
+        return type(self).model_validate({**_given(self), "args": {**self.args, **args}})
+
     def build(self) -> RewardFunction:
         """The reward, with the deployment's own isolation and deadline."""
         reward = super().build()
@@ -186,6 +294,15 @@ class RewardSpec(PartSpec):
         if self.timeout_s is not None:
             reward.timeout_s = self.timeout_s
         return reward
+
+
+def _given(spec: StrictModel) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in spec.model_fields_set}
+
+
+def _absolute(import_path: str | None) -> str | None:
+    where, mark, name = (import_path or "").partition("::")
+    return f"{Path(where).resolve()}{mark}{name}" if where.endswith(".py") else import_path
 
 
 def load_reward(where: str, args: Mapping[str, Any] | None = None) -> RewardFunction:

@@ -33,9 +33,12 @@ from rayreward.router.admission import AdmissionPolicy
 from rayreward.router.batching import BatchLimits
 from rayreward.router.config import Limits, OpenRLHFPolicy
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import LanePolicy, open_lane
+from rayreward.router.lane import LanePolicy, RewardLane, open_lane
 from rayreward.router.openrlhf import OpenRLHFRoute
+from rayreward.router.rollout import Rollout
 from rayreward.router.router import Router
+from rayreward.router.shadows import telling
+from rayreward.router.versions import VersionedLane
 from rayreward.serve.door import Door
 from rayreward.serve.inner import send_to
 from rayreward.types import Trajectory
@@ -145,6 +148,7 @@ class served:
         token: what callers must send; its own client does.
         policy: how the router treats the samples of each reward.
         admission: how much may wait in the router.
+        candidates: other versions of some of the rewards, by their names; the service lets them wait.
 
     Attributes:
         client: an `HttpClient` whose requests go through the door, bytes and all.
@@ -162,20 +166,26 @@ class served:
         token: str | None = None,
         policy: LanePolicy | None = None,
         admission: AdmissionPolicy | None = None,
+        candidates: Mapping[str, RewardFunction | Callable[..., Any]] | None = None,
         log: RewardLog | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        given = {**rewards, **{f"{name}.candidate": reward for name, reward in (candidates or {}).items()}}
         self._rewards = {
             name: reward if isinstance(reward, RewardFunction) else RewardFunction(func=reward)
-            for name, reward in rewards.items()
+            for name, reward in given.items()
         }
         self._runners = {name: build_runner(reward) for name, reward in self._rewards.items()}
-        lanes = {
+        self._lanes = {
             name: open_lane(
                 send_to(runner, now), slot_count=2, limits=BatchLimits(), policy=policy or LanePolicy(), now=now
             )
             for name, runner in self._runners.items()
         }
+        lanes: dict[str, RewardLane] = {name: self._lanes[name] for name in rewards}
+        for name in candidates or {}:
+            base, candidate = self._lanes[name], self._lanes[f"{name}.candidate"]
+            lanes[name] = VersionedLane(base, candidate, Rollout(), tell=telling(log, name))
         self.router = Router(lanes, main_reward=next(iter(lanes)), log=log, admission=admission, now=now)
         route = OpenRLHFRoute(self.router, openrlhf or OpenRLHFPolicy())
         digest = hashlib.sha256(token.encode()).hexdigest() if token else None
@@ -187,7 +197,7 @@ class served:
     async def __aenter__(self) -> Self:
         for name, runner in self._runners.items():
             await runner.start()
-            self.router.lanes[name].learn(RewardFacts.of(self._rewards[name], runner.version))
+            self._lanes[name].learn(RewardFacts.of(self._rewards[name], runner.version))
         return self
 
     async def __aexit__(self, *_: object) -> None:

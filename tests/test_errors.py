@@ -18,6 +18,7 @@ STANDARD = {
     "RequestTooLargeError": ValueError,
     "InvalidOutputError": ValueError,
     "UnknownRewardError": LookupError,
+    "RolloutError": ValueError,
     "AuthenticationError": PermissionError,
     "DeadlineError": TimeoutError,
     "ServiceUnavailableError": ConnectionError,

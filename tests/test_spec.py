@@ -140,3 +140,68 @@ class TestSpec:
 
 def test_every_builtin_is_a_reward() -> None:
     assert all(issubclass(reward, RewardFunction) for reward in BUILTINS.values())
+
+
+class TestCandidates:
+    def test_what_a_candidate_leaves_out_is_the_live_versions(self) -> None:
+        live = spec(
+            builtin="length", args={"target": 3, "tolerance": 1}, num_replicas=2, timeout_s=5,
+            candidate={"args": {"target": 4}, "canary_percent": 10},
+        )  # fmt: skip
+        other = live.candidate_spec
+        assert other is not None
+        assert (other.name, other.builtin, other.args) == ("mine", "length", {"target": 4, "tolerance": 1})
+        assert (other.num_replicas, other.timeout_s, other.candidate) == (2, 5, None)
+        assert other.build().version != live.build().version
+
+    def test_one_with_code_of_its_own_has_its_own_args(self) -> None:
+        live = spec(builtin="length", args={"target": 3}, candidate={"builtin": "keyword", "args": {"keywords": ["a"]}})
+        assert live.candidate_spec is not None
+        assert live.candidate_spec.args == {"keywords": ["a"]}
+
+    def test_a_fixed_number_and_autoscaling_take_each_others_place(self) -> None:
+        live = spec(
+            builtin="length", args={"target": 3}, num_replicas=2, candidate={"autoscaling_config": {"max_replicas": 3}}
+        )
+        assert live.candidate_spec is not None
+        assert (live.candidate_spec.num_replicas, live.candidate_spec.autoscaling_config) == (None, {"max_replicas": 3})
+
+    def test_a_file_is_found_by_its_full_path_by_both(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        live = spec(import_path="a.py::f", candidate={"import_path": "b.py::f"}).with_absolute_paths()
+        inherited = spec(import_path="a.py::f", candidate={"args": {"x": 1}}).with_absolute_paths()
+        assert live.candidate_spec is not None
+        assert live.candidate_spec.import_path == f"{tmp_path / 'b.py'}::f"
+        assert inherited.candidate_spec is not None
+        assert inherited.candidate_spec.import_path == f"{tmp_path / 'a.py'}::f"
+
+    @pytest.mark.parametrize(
+        ("candidate", "reason"),
+        [
+            ({}, "the candidate is the live version itself: give it an import_path"),
+            ({"canary_percent": 10}, "the candidate is the live version itself"),
+            ({"args": {}}, "the candidate is the live version itself"),
+            ({"canary_percent": 101, "args": {"target": 2}}, "canary_percent"),
+            ({"shadow_percent": -1, "args": {"target": 2}}, "shadow_percent"),
+            ({"timeout_s": -1}, "candidate: timeout_s: Input should be greater than 0"),
+            ({"builtin": "lenght"}, "unknown builtin 'lenght'; did you mean 'length'"),
+            ({"canary": 10}, "unknown key 'candidate.canary'; did you mean 'canary_percent'"),
+        ],
+    )
+    def test_nonsense_is_refused(self, candidate: dict[str, Any], reason: str) -> None:
+        for args in ({}, {"args": {}}):
+            with pytest.raises(ConfigError) as caught:
+                spec(builtin="length", candidate=candidate, **args)
+            assert reason in str(caught.value)
+
+    def test_one_that_cannot_load_is_refused_before_anything_starts(self) -> None:
+        live = spec(builtin="length", args={"target": 3}, candidate={"args": {"traget": 4}})
+        with pytest.raises(ConfigError, match="has no argument 'traget'"):
+            live.check_loadable()
+
+
+def test_arguments_are_laid_over_the_specs_own() -> None:
+    live = spec(builtin="length", args={"target": 3, "tolerance": 1}, num_replicas=2)
+    assert live.with_args({"target": 4}) == live.model_copy(update={"args": {"target": 4, "tolerance": 1}})
+    with pytest.raises(ValueError, match="a composite of parts takes no args"):
+        spec(parts=[{"builtin": "length", "args": {"target": 3}}]).with_args({"x": 1})

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from rayreward import __version__
 from rayreward.cli.jobs_app import Json, jobs
 from rayreward.cli.output import errors_rendered
+from rayreward.cli.versions_app import versions
 
 
 class Commands(TyperGroup):
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 
 app.add_typer(jobs, name="jobs")
+app.add_typer(versions, name="versions")
 
 
 def _show_version(is_asked: bool) -> None:

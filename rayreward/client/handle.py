@@ -18,9 +18,11 @@ from rayreward.client.call_size import LIMITS, SLOTS
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.prescale import Prescaled
+from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats
 from rayreward.serve.calls import call_handle
 from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.wire import VersionsChangeBody
 
 _MAX_LANES = 64
 """Lanes kept: a trainer that names its steps opens one a step, and never uses it again."""
@@ -65,6 +67,20 @@ class HandleClient(RewardClient):
         """What the application grants."""
         granted: Prescaled = await call_handle(self._handle, "prescale", reward, replicas, for_s=for_s)
         return granted
+
+    async def aversions(self, reward: str) -> RewardVersions:
+        """A reward's versions, and who meets which."""
+        versions: RewardVersions = await call_handle(self._handle, "versions", reward)
+        return versions
+
+    async def achange_versions(self, reward: str, change: VersionsChangeBody) -> RewardVersions:
+        """Promote a reward's candidate, roll it back, or give it other shares of the prompts.
+
+        Raises:
+            RolloutError: it cannot be made from where the versions stand.
+        """
+        versions: RewardVersions = await call_handle(self._handle, "change_versions", reward, change)
+        return versions
 
     async def aclose(self) -> None:
         """Give up what this loop still waits for."""

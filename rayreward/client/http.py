@@ -28,13 +28,22 @@ from rayreward.errors import (
     InvalidOutputError,
     RayRewardError,
     RequestTooLargeError,
+    RolloutError,
     ServiceUnavailableError,
     UnknownRewardError,
 )
 from rayreward.router.prescale import Prescaled
+from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats
 from rayreward.types import RewardInfo, RewardOutput, Sample
-from rayreward.wire import Format, PrescaleBody, decode_answer, encode_score_request, refusal_of
+from rayreward.wire import (
+    Format,
+    PrescaleBody,
+    VersionsChangeBody,
+    decode_answer,
+    encode_score_request,
+    refusal_of,
+)
 
 _SAMPLES_A_REQUEST = 2048
 """Larger lists travel as several requests side by side, so that no body grows without bound."""
@@ -115,6 +124,26 @@ class HttpClient(RewardClient):
             return msgspec.json.decode(answer.content, type=Prescaled)
         except (msgspec.DecodeError, ValueError):  # another server answered
             raise InvalidOutputError(f"{url} granted nothing, found {answer.text[:80]!r}") from None
+
+    async def aversions(self, reward: str) -> RewardVersions:
+        """A reward's versions, and who meets which; the client must hold the service's root."""
+        return await self._ask_versions("GET", reward, None)
+
+    async def achange_versions(self, reward: str, change: VersionsChangeBody) -> RewardVersions:
+        """Promote a reward's candidate, roll it back, or give it other shares of the prompts.
+
+        Raises:
+            RolloutError: it cannot be made from where the versions stand.
+        """
+        return await self._ask_versions("POST", reward, msgspec.json.encode(change))
+
+    async def _ask_versions(self, method: str, reward: str, body: bytes | None) -> RewardVersions:
+        url = f"{self._url}/v1/rewards/{quote(reward, safe='')}/versions"
+        answer = await self._request(method, url, body, self._timeout_s)
+        try:
+            return msgspec.json.decode(answer.content, type=RewardVersions)
+        except (msgspec.DecodeError, ValueError):  # another server answered
+            raise InvalidOutputError(f"{url} tells no versions, found {answer.text[:80]!r}") from None
 
     async def _send(
         self,
@@ -221,6 +250,8 @@ def _error_of(answer: httpx.Response) -> RayRewardError:
             return ServiceUnavailableError(f"no reward service runs at {answer.request.url}: {message}")
         case 404:
             return UnknownRewardError(message)
+        case 409:
+            return RolloutError(message)
         case 429:
             return BackpressureError(message, _retry_after_s(answer))
         case 413:

@@ -79,7 +79,7 @@ def read_run(folder: Path, run_id: str) -> list[LogRecord]:
     """The reward log's records of one run, in the order they were answered."""
     lines = [line for path in sorted(folder.glob("rewards-*.jsonl")) for line in path.read_bytes().splitlines()]
     records = [msgspec.json.decode(line, type=LogRecord) for line in lines]
-    return sorted((one for one in records if one.run == run_id), key=lambda one: one.time_s)
+    return sorted((one for one in records if one.run == run_id and not one.is_shadow), key=lambda one: one.time_s)
 
 
 def means_of_steps(records: Sequence[LogRecord], samples_per_step: int) -> list[float]:

@@ -34,6 +34,7 @@ class LogRecord:
         step: the training's, where its trainer knows it.
         answered: the number that the caller got: the score, or what the failure policy put in its place.
         components: raw scores by name; None for a component that failed.
+        is_shadow: whether a candidate scored it for comparison only; nobody was told, and `answered` is None.
     """
 
     time_s: float
@@ -55,6 +56,7 @@ class LogRecord:
     queued_s: float | None
     scored_s: float | None
     batch_samples: int | None
+    is_shadow: bool = False
 
     @classmethod
     def of(
@@ -66,8 +68,9 @@ class LogRecord:
         run: str | None = None,
         step: int | None = None,
         answered: float | None = None,
+        is_shadow: bool = False,
     ) -> LogRecord:
-        """The record of one answered sample."""
+        """The record of one sample."""
         failure, timings = output.failure, output.timings
         return cls(
             time_s=time.time(),
@@ -89,6 +92,7 @@ class LogRecord:
             queued_s=timings.queued_s if timings else None,
             scored_s=timings.scored_s if timings else None,
             batch_samples=timings.batch_samples if timings else None,
+            is_shadow=is_shadow,
         )
 
 

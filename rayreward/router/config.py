@@ -99,6 +99,13 @@ class ServiceConfig(StrictModel):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"rewards: {doubled[0]!r} is there twice; every reward needs a name of its own")
+        taken = next(
+            (spec.candidate_name for spec in self.rewards if spec.candidate and spec.candidate_name in names), None
+        )
+        if taken is not None:
+            raise ValueError(
+                f"rewards: {taken!r} is the name of a candidate's deployment; give that reward another one"
+            )
         if self.default_reward is not None and self.default_reward not in names:
             raise ValueError(f"default_reward {self.default_reward!r} is none of {', '.join(names)}")
         return self

@@ -21,6 +21,7 @@ class RewardFacts:
         compares_groups: whether all samples of a prompt must be seen together.
         scores_one_by_one: whether a sample's failure can only be its own, and not its whole call's.
         takes_turns: whether a replica's second call waits there for its first.
+        reload_failure: why the latest configuration is not served and these facts are of an older one.
     """
 
     version: str
@@ -29,9 +30,12 @@ class RewardFacts:
     compares_groups: bool = False
     scores_one_by_one: bool = True
     takes_turns: bool = False
+    reload_failure: str | None = None
 
     @classmethod
-    def of(cls, reward: RewardFunction, version: str, *, process_count: int = 1) -> RewardFacts:
+    def of(
+        cls, reward: RewardFunction, version: str, *, process_count: int = 1, reload_failure: str | None = None
+    ) -> RewardFacts:
         """The facts of a loaded reward; `process_count` is how many killable processes a replica has for it."""
         takes_turns = process_count == 1 if reward.isolation == "process" else reward.scores_in_turn
         return cls(
@@ -41,4 +45,5 @@ class RewardFacts:
             compares_groups=reward.compares_groups,
             scores_one_by_one=reward.scores_one_by_one,
             takes_turns=takes_turns,
+            reload_failure=reload_failure,
         )

@@ -14,8 +14,9 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from rayreward.errors import RolloutError
 from rayreward.outcome import to_outputs
 from rayreward.router.assembly import Assembly
 from rayreward.router.backlog import Backlog
@@ -29,11 +30,13 @@ from rayreward.router.facts import RewardFacts
 from rayreward.router.hedging import HedgeStats, hedged
 from rayreward.router.lookup import Lookup
 from rayreward.router.prescale import Prescaled, ReplicaRange, Wishes
+from rayreward.router.rollout import RewardVersions
 from rayreward.router.sizing import MOST_SAMPLES, BatchSizer, Spread
 from rayreward.router.stats import CacheSummary, LaneStats
 from rayreward.router.terms import Clock, Terms, too_late
 from rayreward.spec import RewardSpec
 from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.wire import VersionsChangeBody
 
 _UNTOLD_S = 1.0
 """Samples that have waited so long since replicas heard of any are worth a call of their own."""
@@ -94,6 +97,48 @@ class Slots:
     def spread(self, replica_count: int | None) -> Spread:
         """Where work is spread: over no replica that may not be there."""
         return Spread(max(1, min(replica_count or 1, self.most_replicas)), self.a_replica)
+
+
+class RewardLane(Protocol):
+    """A reward's way through the router: a `Lane`, or several versions of it side by side."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether replicas have loaded all that answers callers."""
+        ...
+
+    @property
+    def can_sleep(self) -> bool:
+        """Whether what is not ready may have no replica where nothing is asked for."""
+        ...
+
+    async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
+        """One output a sample, in order."""
+        ...
+
+    async def close(self) -> None:
+        """Take nothing more; what is under way fails as `cancelled`."""
+        ...
+
+    def info(self, name: str) -> RewardInfo:
+        """What is said of the reward in public."""
+        ...
+
+    def all_stats(self, name: str) -> list[LaneStats]:
+        """What is going on, in each version's lane."""
+        ...
+
+    def prescale(self, name: str, replicas: int, *, for_s: float) -> Prescaled:
+        """Wish for replicas; raises `InvalidInputError` where their number is fixed."""
+        ...
+
+    def versions(self, name: str) -> RewardVersions:
+        """Which versions there are, and who meets which."""
+        ...
+
+    async def change(self, name: str, change: VersionsChangeBody) -> RewardVersions:
+        """Another version, or another share of the prompts; raises `RolloutError` where there is none."""
+        ...
 
 
 @dataclass(slots=True)
@@ -219,6 +264,14 @@ class Lane:
 
     async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
         """One output a sample, in order."""
+        outputs = await self._score(samples, terms)
+        for output in reversed(outputs):
+            if output.version is not None:
+                self.note_version(output.version)
+                break
+        return outputs
+
+    async def _score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
         if self.lookup is None and self.assembly is None:
             return await self._dispatch(samples, terms)
         if self.facts is None and not await self._learn_in_time(terms.timeout_s):
@@ -274,6 +327,8 @@ class Lane:
             extra["cache_hit_rate"] = round(self.lookup.stats.hit_rate, 4)
         if wish := self.wishes.current.replicas:
             extra["prescaled_replicas"] = wish
+        if self.facts is not None and self.facts.reload_failure is not None:
+            extra["reload_failure"] = self.facts.reload_failure
         return RewardInfo(name, self.state, self.version, self.description, self.replica_count or 0, extra)
 
     def stats(self, name: str) -> LaneStats:
@@ -295,6 +350,25 @@ class Lane:
             hedge_won_count=self.hedges.won_count,
             open_group_count=0 if self.assembly is None else self.assembly.open_count,
             cache=None if self.lookup is None else CacheSummary.of(self.lookup),
+        )
+
+    def all_stats(self, name: str) -> list[LaneStats]:
+        """The same, for rewards that have several versions and those that have one."""
+        return [self.stats(name)]
+
+    def versions(self, name: str) -> RewardVersions:
+        """The only one."""
+        return RewardVersions(name, self.info(name))
+
+    async def change(self, name: str, _change: VersionsChangeBody) -> RewardVersions:
+        """Refuse: there is no other.
+
+        Raises:
+            RolloutError: always.
+        """
+        raise RolloutError(
+            f"reward {name!r} has one version, and no candidate to give prompts to; configure one under 'candidate' in "
+            f"its spec"
         )
 
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from rayreward.errors import UnknownRewardError, did_you_mean
 from rayreward.log.record import LogRecord, RewardLog
 from rayreward.router.admission import Admission, AdmissionPolicy, Gate, Ticket
-from rayreward.router.lane import Lane
+from rayreward.router.lane import Lane, RewardLane
 from rayreward.router.prescale import Prescaled
+from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats, RunTally
 from rayreward.router.stats import RouterStats
 from rayreward.router.terms import Priority, Terms, rank_of
 from rayreward.types import FailureKind, RewardInfo, RewardOutput, Sample
+from rayreward.wire import VersionsChangeBody
 
 __all__ = ["Lane", "Router"]
 
@@ -35,7 +37,7 @@ class Router:
 
     def __init__(
         self,
-        lanes: Mapping[str, Lane],
+        lanes: Mapping[str, RewardLane],
         *,
         main_reward: str,
         log: RewardLog | None = None,
@@ -46,7 +48,7 @@ class Router:
         self.lanes, self.main_reward, self.log, self.now = lanes, main_reward, log, now
         self._runs = RunTally()
 
-    def lane(self, name: str | None) -> tuple[str, Lane]:
+    def lane(self, name: str | None) -> tuple[str, RewardLane]:
         """The reward's lane; the main reward's for None.
 
         Raises:
@@ -118,17 +120,12 @@ class Router:
         return await self._score_inside(lane, samples, terms.after(self.now() - started_s), ticket)
 
     async def _score_inside(
-        self, lane: Lane, samples: Sequence[Sample], terms: Terms, ticket: Ticket
+        self, lane: RewardLane, samples: Sequence[Sample], terms: Terms, ticket: Ticket
     ) -> list[RewardOutput]:
         try:
-            outputs = await lane.score(samples, terms)
+            return await lane.score(samples, terms)
         finally:
             self._gate.leave(ticket)
-        for output in reversed(outputs):
-            if output.version is not None:
-                lane.note_version(output.version)
-                break
-        return outputs
 
     def record(
         self,
@@ -161,6 +158,26 @@ class Router:
         """What is served, by name."""
         return [lane.info(name) for name, lane in self.lanes.items()]
 
+    def versions(self, name: str | None) -> RewardVersions:
+        """A reward's versions, and who meets which.
+
+        Raises:
+            UnknownRewardError: no such reward.
+        """
+        name, lane = self.lane(name)
+        return lane.versions(name)
+
+    async def change_versions(self, name: str | None, change: VersionsChangeBody) -> RewardVersions:
+        """Another version of a reward, or another share of its prompts, from the next call on.
+
+        Raises:
+            UnknownRewardError: no such reward.
+            RolloutError: it cannot be made from where the versions stand.
+            InvalidInputError: the change contradicts itself.
+        """
+        name, lane = self.lane(name)
+        return await lane.change(name, change)
+
     def stats(self) -> RouterStats:
         """What is going on, for whoever watches."""
         admission = self._gate.admission
@@ -169,7 +186,7 @@ class Router:
             inside_bytes=admission.total.size_bytes,
             held_count=admission.held_count,
             refused_count=admission.stats.refused_count,
-            lanes=tuple(lane.stats(name) for name, lane in self.lanes.items()),
+            lanes=tuple(one for name, lane in self.lanes.items() for one in lane.all_stats(name)),
         )
 
     def prescale(self, name: str | None, replicas: int, *, for_s: float) -> Prescaled:

@@ -1,4 +1,4 @@
-"""Composes the Serve application: one deployment a reward, one router in front. The only place that does.
+"""Composes the Serve application: one deployment a version of a reward, one router in front. The only place that does.
 
 What arrives: the configuration of a service. What leaves: a `serve.Application` for ``serve run``, ``serve deploy``
 or `serve.run`. Nothing is started here.
@@ -69,11 +69,16 @@ def build_app(config: ServiceConfig, *, blobs: Mapping[str, bytes] | None = None
     """The application of a validated configuration; `blobs` are pickled rewards by name, for those without address."""
     config = config.model_copy(update={"rewards": [spec.with_absolute_paths() for spec in config.rewards]})
     blobs = blobs or {}
-    handles = {
-        spec.name: _reward_deployment(spec).bind(spec, blobs.get(spec.name))
-        for spec in config.rewards
-        if not spec.in_router
-    }
+    handles: dict[str, Application] = {}
+    for spec in config.rewards:
+        if spec.in_router:
+            continue
+        # Without its candidate: that one changes more often, and is no reason to replace the replicas of this one.
+        alone = spec.model_copy(update={"candidate": None})
+        handles[spec.name] = _reward_deployment(alone, spec.name).bind(alone, blobs.get(spec.name))
+        candidate = spec.candidate_spec
+        if candidate is not None:
+            handles[spec.candidate_name] = _reward_deployment(candidate, spec.candidate_name).bind(candidate)
     router = serve.deployment(RewardService).options(
         name="router",
         num_replicas=1,
@@ -84,10 +89,10 @@ def build_app(config: ServiceConfig, *, blobs: Mapping[str, bytes] | None = None
     return router.bind(config.with_token(), handles)
 
 
-def _reward_deployment(spec: RewardSpec) -> Any:
+def _reward_deployment(spec: RewardSpec, name: str) -> Any:
     kind = ScaledReplica if spec.is_scaled else RewardReplica
     options: dict[str, Any] = {
-        "name": spec.name,
+        "name": name,
         "max_ongoing_requests": spec.max_ongoing_requests,
         "ray_actor_options": {"num_cpus": _REPLICA_CPUS, **spec.ray_actor_options},
         "logging_config": _QUIET,
@@ -104,4 +109,4 @@ def _reward_deployment(spec: RewardSpec) -> Any:
     try:
         return serve.deployment(kind).options(**options)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"reward {spec.name!r}: Ray Serve refuses its options: {error}") from error
+        raise ConfigError(f"reward {name!r}: Ray Serve refuses its options: {error}") from error

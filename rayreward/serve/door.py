@@ -5,9 +5,9 @@ errors always in JSON: what was asked, what was found, what to do. Samples that 
 and above means that nothing was scored.
 
 Routes: ``POST /get_reward`` and ``/<reward>/get_reward`` (OpenRLHF), ``POST /v1/rewards/<reward>``, ``/v1/rewards``,
-``/<reward>`` and ``/`` (native), ``/v1/rewards/<reward>/prescale``, ``GET /v1/rewards``, ``/v1/rewards/<reward>``,
-``/v1/runs/<run>``, ``/v1/service``, ``/health``, ``/ready``, ``/openapi.json``. A path with a slash at its end is the
-same path.
+``/<reward>`` and ``/`` (native), ``/v1/rewards/<reward>/prescale``, ``/v1/rewards/<reward>/versions`` (promote, roll
+back, shares), ``GET /v1/rewards``, ``/v1/rewards/<reward>``, ``/v1/rewards/<reward>/versions``, ``/v1/runs/<run>``,
+``/v1/service``, ``/health``, ``/ready``, ``/openapi.json``. A path with a slash at its end is the same path.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from rayreward.errors import (
     InvalidInputError,
     RayRewardError,
     RequestTooLargeError,
+    RolloutError,
     UnknownRewardError,
 )
 from rayreward.router.config import Limits
@@ -45,6 +46,7 @@ from rayreward.wire import (
     decode_prescale_request,
     decode_sample,
     decode_score_request,
+    decode_versions_change,
     encode,
     encode_answer,
 )
@@ -58,6 +60,7 @@ _STATUS: tuple[tuple[type[RayRewardError], int], ...] = (
     (InvalidInputError, 400),
     (UnknownRewardError, 404),
     (AuthenticationError, 401),
+    (RolloutError, 409),
     (BackpressureError, 429),
     (RayRewardError, 503),
 )
@@ -126,6 +129,8 @@ class Door:
                 return partial(self._native, None)
             case ["v1", "rewards", reward, "prescale"] if reward:
                 return partial(self._prescale, reward)
+            case ["v1", "rewards", reward, "versions"] if reward:
+                return partial(self._change_versions, reward)
             case ["v1", "rewards", reward] | [reward] if reward or len(parts) == 1:
                 return partial(self._native, reward or None)
         return None
@@ -145,6 +150,8 @@ class Door:
                 return self._list
             case ["v1", "rewards", reward] if reward:
                 return partial(self._describe, reward)
+            case ["v1", "rewards", reward, "versions"] if reward:
+                return partial(self._versions, reward)
             case ["v1", "runs", run] if run:
                 return partial(self._run, run)
         return None
@@ -227,6 +234,13 @@ class Door:
         name, _ = self._router.lane(reward)
         found: RewardInfo = next(info for info in self._router.describe() if info.name == name)
         return Answer(encode(found))
+
+    async def _versions(self, reward: str, _request: Request) -> Answer:
+        return Answer(encode(self._router.versions(reward)))
+
+    async def _change_versions(self, reward: str, request: Request) -> Answer:
+        change = decode_versions_change(await request.body(self._limits.max_request_bytes))
+        return Answer(encode(await self._router.change_versions(reward, change)))
 
     async def _run(self, run: str, _request: Request) -> Answer:
         return Answer(encode(self._router.run_stats(run)))

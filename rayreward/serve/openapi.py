@@ -9,6 +9,7 @@ import msgspec
 
 from rayreward import wire
 from rayreward.router.prescale import Prescaled
+from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats
 from rayreward.types import RewardInfo
 
@@ -31,7 +32,7 @@ class OpenRLHFAnswerBody(msgspec.Struct):
 
 _BODIES = (
     wire.TypedScoreBody, wire.AnswerBody, OpenRLHFBody, OpenRLHFAnswerBody, wire.ErrorBody, wire.ServiceBody,
-    wire.PrescaleBody, Prescaled, RewardInfo, RunStats,
+    wire.PrescaleBody, Prescaled, wire.VersionsChangeBody, RewardInfo, RewardVersions, RunStats,
 )  # fmt: skip
 
 
@@ -62,6 +63,11 @@ def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
                     "Prescaled",
                     answered="What is granted, and until when",
                 ),
+                "parameters": name,
+            },
+            "/v1/rewards/{reward}/versions": {
+                "get": _reading("A reward's versions, and who meets which", _ref("RewardVersions")),
+                "post": _changing("Promote, roll back, or give other shares", "VersionsChangeBody", "RewardVersions"),
                 "parameters": name,
             },
             "/v1/runs/{run}": {
@@ -96,6 +102,18 @@ def _content(schema: dict[str, Any], media_types: Sequence[str] = (_JSON,)) -> d
 
 def _reading(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"summary": summary, "responses": {"200": {"description": "OK", "content": _content(schema)}}}
+
+
+def _changing(summary: str, request: str, answer: str) -> dict[str, Any]:
+    refused = {"description": "Nothing was changed", "content": _content(_ref("ErrorBody"))}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": _content(_ref(request))},
+        "responses": {
+            "200": {"description": "As it is now", "content": _content(_ref(answer))},
+            **dict.fromkeys(("400", "401", "404", "409", "503"), refused),
+        },
+    }
 
 
 def _operation(

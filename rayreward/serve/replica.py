@@ -1,25 +1,47 @@
-"""The deployment of one reward: a shell around a `Runner`.
+"""The deployment of one reward: a shell around a runner.
 
-What arrives: batches of samples, one call each, and what waits behind them in the router. What leaves: one output a
-sample, in order, stamped with the reward's version and the seconds it took; and where replicas come and go, the numbers
-that Serve's controller scales by.
+What arrives: batches of samples, one call each, and what waits behind them in the router; now and then another
+configuration. What leaves: one output a sample, in order, stamped with the version that scored it and the seconds it
+took; and where replicas come and go, the numbers that Serve's controller scales by.
+
+Another configuration (`user_config` of the deployment) is loaded beside the reward that serves, and takes its place
+when it is loaded: no call is lost, and those under way end as they began. One that cannot load fails the deployment at
+its start; later it leaves the reward that serves where it is, and the router is told why.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cloudpickle
+import pydantic
 
 from rayreward.batches import OutputBatch
+from rayreward.errors import ConfigError, shown
 from rayreward.function import RewardFunction
 from rayreward.router.backlog import Backlog, BacklogMemory
 from rayreward.router.facts import RewardFacts
 from rayreward.spec import RewardSpec
+from rayreward.strict import StrictModel
 from rayreward.types import RewardOutput, Sample, Timings
-from rayreward.workers import Runner, build_runner
+from rayreward.workers import ReplaceableRunner, build_runner
+
+_log = logging.getLogger(__name__)
+
+
+class ReloadConfig(StrictModel):
+    """What a deployment's ``user_config`` may hold.
+
+    Attributes:
+        args: laid over the spec's.
+    """
+
+    args: dict[str, Any] = pydantic.Field(default_factory=dict)
 
 
 class RewardReplica:
@@ -30,14 +52,17 @@ class RewardReplica:
         blob: the reward itself, pickled, where it is no address (a function typed in a notebook).
     """
 
-    _runner: Runner | None = None
+    _runner: ReplaceableRunner | None = None
 
     async def __init__(self, spec: RewardSpec, blob: bytes | None = None) -> None:  # type: ignore[misc]
-        reward: RewardFunction = spec.build() if blob is None else cloudpickle.loads(blob)
-        self._reward = reward
+        self._spec = self._served_spec = spec
+        self._is_shipped = blob is not None
+        self._reward: RewardFunction = spec.build() if blob is None else cloudpickle.loads(blob)
+        self._has_started = False
+        self._reload_failure: str | None = None
+        self._reloading = asyncio.Lock()
         self._memory = BacklogMemory(now=time.monotonic)
-        self._process_count = spec.process_count
-        runner = self._runner = build_runner(reward, process_count=spec.process_count)
+        runner = self._runner = ReplaceableRunner(build_runner(self._reward, process_count=spec.process_count))
         await runner.start()
         # What is loaded by now stays: the collector need not walk through Ray and the reward's libraries again.
         gc.collect()
@@ -49,19 +74,62 @@ class RewardReplica:
         started_s = time.perf_counter()
         self._memory.enter(len(samples), told)
         try:
-            outputs = await runner.run(samples)
+            ran = await runner.run(samples)
         finally:
             self._memory.leave(len(samples))
         computed = Timings(computed_s=time.perf_counter() - started_s, batch_samples=len(samples))
-        return OutputBatch.stamped(outputs, version=runner.version, timings=computed)
+        return OutputBatch.stamped(ran.outputs, version=ran.version, timings=computed)
 
     async def probe(self, told: Backlog | None = None) -> RewardFacts:
         """What the router must know of the reward, once it is loaded; `told` is what waits there."""
         if told is not None:
             self._memory.hear(told)
-        return RewardFacts.of(self._reward, self._started().version, process_count=self._process_count)
+        return RewardFacts.of(
+            self._reward,
+            self._started().version,
+            process_count=self._spec.process_count,
+            reload_failure=self._reload_failure,
+        )
 
-    def _started(self) -> Runner:
+    async def reconfigure(self, user_config: Any) -> None:
+        """Serve another configuration from the next call on; what Ray Serve calls when ``user_config`` changes.
+
+        Raises:
+            ConfigError, RewardLoadError: it cannot be loaded, and nothing is served yet.
+        """
+        async with self._reloading:
+            try:
+                await self._reload(user_config)
+            except Exception as error:
+                if not self._has_started:
+                    raise
+                self._reload_failure = f"user_config {shown(user_config)} cannot be served: {error}"[:2000]
+                _log.error("reward %s goes on as it was: %s", self._spec.name, self._reload_failure)
+            else:
+                self._reload_failure = None
+
+    async def check_health(self) -> None:
+        """Serve asks for the first time when the replica has started, its first `reconfigure` included."""
+        self._has_started = True
+
+    async def _reload(self, user_config: Any) -> None:
+        config = ReloadConfig.parse(user_config, source=f"user_config of reward {self._spec.name!r}")
+        spec = self._configured(config.args)
+        if spec == self._served_spec:
+            return
+        reward = await asyncio.to_thread(spec.build)  # it may import what takes seconds, while others are scored
+        runner = await asyncio.to_thread(build_runner, reward, process_count=spec.process_count)
+        await self._started().replace(runner)
+        self._reward, self._served_spec = reward, spec
+
+    def _configured(self, args: Mapping[str, Any]) -> RewardSpec:
+        if not args:
+            return self._spec
+        if self._is_shipped:
+            raise ConfigError("a reward that deploy() has shipped takes no args at run time; deploy it again with them")
+        return self._spec.with_args(args)
+
+    def _started(self) -> ReplaceableRunner:
         if self._runner is None:
             raise RuntimeError("a replica was called before its constructor ended; this is a bug in rayreward")
         return self._runner

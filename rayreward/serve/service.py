@@ -9,29 +9,34 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 
 from rayreward.log.record import RewardLog
 from rayreward.router.config import ServiceConfig
-from rayreward.router.lane import Lane, LanePolicy, Slots, limits_of, open_lane
+from rayreward.router.lane import Lane, LanePolicy, RewardLane, Slots, limits_of, open_lane
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.prescale import Prescaled
+from rayreward.router.rollout import RewardVersions
 from rayreward.router.router import Router
 from rayreward.router.runs import RunStats
+from rayreward.router.shadows import telling
 from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import RouterStats
 from rayreward.router.terms import Priority
+from rayreward.router.versions import VersionedLane
 from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
 from rayreward.serve.inner import open_inner_lane
+from rayreward.serve.kept import KeptRollouts
 from rayreward.serve.listener import start_listener
 from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import RewardInfo, RewardOutput, Sample
-from rayreward.wire import ServiceBody
+from rayreward.wire import ServiceBody, VersionsChangeBody
 
 
 class RewardService:
@@ -39,24 +44,21 @@ class RewardService:
 
     Args:
         config: the whole service.
-        handles: of the reward deployments, by name; those that run in the router have none.
+        handles: of the reward deployments, by name, candidates' too; those that run in the router have none.
     """
 
     async def __init__(self, config: ServiceConfig, handles: Mapping[str, Any]) -> None:  # type: ignore[misc]
-        specs = {spec.name: spec for spec in config.rewards}
-        lanes = {
-            name: await open_inner_lane(spec) if spec.in_router else _open_lane(spec, handles[name])
-            for name, spec in specs.items()
-        }
         log = RewardLog(config.log_dir, writer=_replica_name()) if config.log_dir else None
+        opened = _Opened(handles, KeptRollouts(_app_name()), log)
+        lanes = {spec.name: await opened.versions(spec) for spec in config.rewards}
         self._router = Router(lanes, main_reward=config.main_reward, log=log, admission=config.admission)
         self._openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
         self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
         self._listener = await start_listener(self._door, config.listen)
         loop = asyncio.get_running_loop()
-        watches = [keep_known(lanes[name], handle) for name, handle in handles.items()]
-        if any(spec.is_scaled for spec in specs.values()):
-            watches.append(keep_counted(lanes))
+        watches = [keep_known(opened.lanes[name], handle) for name, handle in handles.items()]
+        if opened.has_scaled:
+            watches.append(keep_counted(opened.lanes))
         self._watches = [loop.create_task(watch) for watch in watches]
 
     async def __call__(self, request: Request) -> Any:
@@ -121,6 +123,18 @@ class RewardService:
         """
         return self._router.prescale(reward, replicas, for_s=for_s)
 
+    async def versions(self, reward: str | None) -> RewardVersions:
+        """A reward's versions, and who meets which."""
+        return self._router.versions(reward)
+
+    async def change_versions(self, reward: str | None, change: VersionsChangeBody) -> RewardVersions:
+        """Another version of a reward, or another share of its prompts, from the next call on.
+
+        Raises:
+            RolloutError: it cannot be made from where the versions stand.
+        """
+        return await self._router.change_versions(reward, change)
+
     async def reached(self) -> ServiceBody:
         """Where the service is reached; what ``GET /v1/service`` says."""
         return self._door.service
@@ -130,8 +144,40 @@ class RewardService:
             await self._listener.stop()
         for watch in self._watches:
             watch.cancel()
+        for lane in self._router.lanes.values():
+            await lane.close()
         if self._router.log is not None:
             await asyncio.to_thread(self._router.log.close)
+
+
+class _Opened:
+    """Opens rewards, one after the other.
+
+    Attributes:
+        lanes: of every version, by the name of its deployment.
+        has_scaled: whether the replicas of one of them come and go.
+    """
+
+    def __init__(self, handles: Mapping[str, Any], kept: KeptRollouts, log: RewardLog | None) -> None:
+        self._handles, self._kept, self._log = handles, kept, log
+        self.lanes: dict[str, Lane] = {}
+        self.has_scaled = False
+
+    async def versions(self, spec: RewardSpec) -> RewardLane:
+        """The lane of a reward, and of its candidate beside it where it has one."""
+        base, candidate_spec = await self._lane(spec, spec.name), spec.candidate_spec
+        rollout = await self._kept.load(spec)  # without a candidate too: what is kept of an older one is forgotten
+        if candidate_spec is None:
+            return base
+        candidate = await self._lane(candidate_spec, spec.candidate_name)
+        keep, tell = partial(self._kept.save, spec), telling(self._log, spec.name)
+        return VersionedLane(base, candidate, rollout, tell=tell, keep=keep)
+
+    async def _lane(self, spec: RewardSpec, name: str) -> Lane:
+        self.has_scaled = self.has_scaled or spec.is_scaled
+        lane = await open_inner_lane(spec) if spec.in_router else _open_lane(spec, self._handles[name])
+        self.lanes[name] = lane
+        return lane
 
 
 def _open_lane(spec: RewardSpec, handle: Any) -> Lane:
@@ -153,6 +199,12 @@ def _open_lane(spec: RewardSpec, handle: Any) -> Lane:
     )
     lane.slots = slots
     return lane
+
+
+def _app_name() -> str:
+    from ray import serve
+
+    return str(serve.get_replica_context().app_name)
 
 
 def _replica_name() -> str:

@@ -19,6 +19,10 @@ _PROBE_PAUSE_S = 1.0
 """Between looks at whether a reward must be asked what it is: it is still starting, was replaced, or was lost; and
 between two tellings of what is wished for."""
 
+_LOOK_PAUSE_S = 10.0
+"""Between looks at a reward that answers: for so long a new configuration may be served, or refused, unsaid. A look is
+a call, of milliseconds."""
+
 _COUNT_PAUSE_S = 2.0
 """Between two questions to Serve of how many replicas run. Each costs this process 7 ms and the controller others; a
 longer pause leaves a new replica without work for longer."""
@@ -29,10 +33,15 @@ async def keep_known(lane: Lane, handle: Any) -> None:
 
     It also probes where the breaker is half open: a service that says it is unhealthy is sent no samples to find out.
     And it repeats what is wished for, which wakes a reward that sleeps: Serve starts the first replica for the call.
+    One that never sleeps is looked at now and then: given another configuration it may have refused it, or answer
+    nobody, because all that is asked is known.
     """
+    looked_s = time.monotonic()
     while True:
         is_probe = lane.wants_probe
-        if is_probe or (lane.needs_facts and lane.may_be_asked) or lane.has_news:
+        is_due = not lane.can_sleep and time.monotonic() - looked_s >= _LOOK_PAUSE_S
+        if is_probe or is_due or (lane.needs_facts and lane.may_be_asked) or lane.has_news:
+            looked_s = time.monotonic()
             lane.wishes.is_news = False  # a newer wish, made while the call is under way, is news again
             try:
                 lane.learn(await call_handle(handle, "probe", lane.backlog(time.time())))

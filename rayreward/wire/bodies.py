@@ -116,3 +116,15 @@ class ServiceBody(msgspec.Struct):
 
     service: str = ""
     fast_url: str | None = None
+
+
+class VersionsChangeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /v1/rewards/<reward>/versions`` takes: a change of who scores.
+
+    "promote" lets the candidate answer everything, "roll_back" the version that did before; "set" gives the candidate
+    other shares of the prompts, in percent: to answer (canary), and to score unseen (shadow).
+    """
+
+    action: Literal["promote", "roll_back", "set"]
+    canary_percent: float | None = None
+    shadow_percent: float | None = None

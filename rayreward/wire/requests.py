@@ -16,7 +16,7 @@ import msgspec
 
 from rayreward.errors import InvalidInputError
 from rayreward.types import FailureKind, RewardOutput, Sample
-from rayreward.wire.bodies import Format, PrescaleBody, SampleBody, ScoreBody, TypedScoreBody
+from rayreward.wire.bodies import Format, PrescaleBody, SampleBody, ScoreBody, TypedScoreBody, VersionsChangeBody
 
 _MAX_DEPTH = 64
 """Levels of nesting in a label or a column. Deeper values cannot be pickled, and would break a whole batch there."""
@@ -131,6 +131,21 @@ def _flaw(value: Any) -> str | None:
             return "a key that is no text"
         return next((flaw for flaw in map(_flaw, value.values()) if flaw), None)
     return f"a {type(value).__name__}"
+
+
+def decode_versions_change(body: bytes) -> VersionsChangeBody:
+    """The request for another version, or another share of the prompts.
+
+    Raises:
+        InvalidInputError: not JSON, or not the schema; the message says where.
+    """
+    try:
+        return msgspec.convert(decode_json(body), VersionsChangeBody)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError(
+            f"the body must be {{'action': 'promote' | 'roll_back' | 'set', 'canary_percent'?, 'shadow_percent'?}}: "
+            f"{error}"
+        ) from None
 
 
 def decode_sample(item: Any) -> Sample | RewardOutput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rayreward.workers.replaceable import ReplaceableRunner
 from rayreward.workers.runner import Runner, build_runner
 
-__all__ = ["Runner", "build_runner"]
+__all__ = ["ReplaceableRunner", "Runner", "build_runner"]

@@ -20,7 +20,9 @@ print([name for name in {HEAVY!r} if name in sys.modules])
 """
 
 
-@pytest.mark.parametrize("words", [["--help"], ["score", "--help"], ["jobs", "--help"], ["doctor", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["score", "--help"], ["jobs", "--help"], ["doctor", "--help"], ["versions", "--help"]]
+)
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     ended = subprocess.run([sys.executable, "-c", PROBE, *words], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
@@ -28,7 +30,7 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 
 def test_help_lists_every_command(run: Run) -> None:
     listed = run("--help").out
-    assert all(command in listed for command in ("serve", "score", "jobs", "demo", "doctor", "prescale"))
+    assert all(command in listed for command in ("serve", "score", "jobs", "demo", "doctor", "prescale", "versions"))
 
 
 def test_the_version_is_the_packages(run: Run) -> None:

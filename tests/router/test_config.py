@@ -31,6 +31,10 @@ def test_the_first_reward_is_the_main_one_unless_another_is_named() -> None:
         ({"rewards": []}, "at least one reward"),
         ({"rewards": [LENGTH, LENGTH]}, "'length' is there twice"),
         ({"rewards": [LENGTH], "default_reward": "x"}, "'x' is none of length"),
+        (
+            {"rewards": [{**LENGTH, "candidate": {"args": {"target": 4}}}, {**LENGTH, "name": "length.candidate"}]},
+            "'length.candidate' is the name of a candidate's deployment",
+        ),
         ({"rewards": [{**LENGTH, "wieght": 1}]}, "unknown key 'rewards.0.wieght'; did you mean 'weight'"),
         ({"rewards": [{"name": "a"}]}, "needs one of import_path, builtin or parts; found none"),
         ({"rewards": [{**LENGTH, "import_path": "a.py::b"}]}, "found import_path and builtin"),

@@ -12,6 +12,7 @@ from rayreward.errors import BackpressureError
 from rayreward.router.admission import AdmissionPolicy, WaitingLimit
 from rayreward.router.lane import LanePolicy
 from rayreward.testing import HANG, ScriptedReward, served
+from rayreward.wire import VersionsChangeBody
 from tests.router.stages import said, turns
 
 
@@ -100,3 +101,16 @@ async def test_refusals_are_errors_of_the_package() -> None:
         assert caught.value.retry_after_s > 0
         assert said(await service.router.score("r", [Sample(response="a")], caller="modest")) == [1.0]
         await slow
+
+
+async def test_openrlhfs_single_requests_of_a_prompt_meet_one_version_of_a_reward() -> None:
+    rewards, candidates = {"r": ScriptedReward(default=1.0)}, {"r": ScriptedReward(default=2.0)}
+    async with served(rewards, candidates=candidates) as service:
+        await service.router.change_versions("r", VersionsChangeBody("set", canary_percent=50))
+        met: dict[str, set[float]] = {}
+        for prompt in map(str, range(40)):
+            for response in ("x", "y", "z"):
+                answer = await service.http.post("/get_reward", params={"run": "ppo"}, json=openrlhf(prompt, response))
+                met.setdefault(prompt, set()).update(answer.json()["rewards"])
+        assert {len(scores) for scores in met.values()} == {1}
+        assert {score for scores in met.values() for score in scores} == {1.0, 2.0}

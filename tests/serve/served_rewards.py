@@ -42,3 +42,8 @@ async def slow(response, **kwargs):
 async def patient(response, **kwargs):
     await asyncio.sleep(float(response))
     return float(response)
+
+
+@reward_function
+def scaled(response, factor=1.0):
+    return float(response) * factor

@@ -101,3 +101,19 @@ async def test_one_that_may_not_sleep_is_asked_until_it_is_known() -> None:
         await turns(50)
     assert len(handle.told) == 1
     assert lane.state == "ready"
+
+
+async def test_one_that_never_sleeps_is_looked_at_again_for_it_may_have_been_reloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "_LOOK_PAUSE_S", 0.0)
+    lane, asleep, handle, unasked = (
+        open_lane(Stage(), slot_count=1, limits=BatchLimits(), policy=LanePolicy(), now=ManualClock()),
+        sleeper(),
+        Handle(),
+        Handle(),
+    )
+    async with watched(lane, handle), watched(asleep, unasked):
+        await turns(50)
+    assert len(handle.told) > 1
+    assert unasked.told == []

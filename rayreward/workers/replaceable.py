@@ -1,0 +1,102 @@
+"""A runner that is exchanged while it works.
+
+What arrives: batches, and now and then another runner. What leaves: one output a sample, in order, and the version that
+made them: a batch is scored by one runner from beginning to end. It promises that an exchange loses no batch: the new
+runner has started before it is given any, and the old one is stopped when its last has come back. One that cannot start
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rayreward.types import RewardOutput, Sample
+from rayreward.workers.runner import Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What one runner made of a batch.
+
+    Attributes:
+        outputs: one a sample, in order.
+        version: of the runner's reward.
+    """
+
+    outputs: list[RewardOutput]
+    version: str
+
+
+@dataclass(slots=True)
+class _Held:
+    """A runner, and how many batches it is at."""
+
+    runner: Runner
+    call_count: int = 0
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class ReplaceableRunner:
+    """Runs batches by the runner that is there now.
+
+    Args:
+        runner: the first; not started yet.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._held = _Held(runner)
+        self._retiring: dict[asyncio.Task[None], Runner] = {}
+
+    @property
+    def version(self) -> str:
+        """Of the reward that the next batch is scored by."""
+        return self._held.runner.version
+
+    async def start(self) -> None:
+        """Start the first runner.
+
+        Raises:
+            RewardLoadError: it cannot load its reward.
+        """
+        await self._held.runner.start()
+
+    async def run(self, samples: Sequence[Sample]) -> Ran:
+        """One output a sample, in order."""
+        held = self._held
+        held.call_count += 1
+        try:
+            return Ran(await held.runner.run(samples), held.runner.version)
+        finally:
+            held.call_count -= 1
+            if not held.call_count:
+                held.idle.set()
+
+    async def replace(self, runner: Runner) -> None:
+        """Start another runner and give it all further batches.
+
+        Raises:
+            RewardLoadError: it cannot load its reward; the old one goes on.
+        """
+        await runner.start()
+        old, self._held = self._held, _Held(runner)
+        task = asyncio.get_running_loop().create_task(_retire(old))
+        self._retiring[task] = old.runner
+        task.add_done_callback(self._retiring.pop)
+
+    async def stop(self) -> None:
+        """Stop every runner, old ones too; what is under way fails as `unavailable`."""
+        old = dict(self._retiring)
+        for task in old:
+            task.cancel()
+        await asyncio.gather(*old, return_exceptions=True)
+        for runner in (*old.values(), self._held.runner):
+            await runner.stop()
+
+
+async def _retire(held: _Held) -> None:
+    while held.call_count:
+        held.idle.clear()
+        await held.idle.wait()
+    await held.runner.stop()
