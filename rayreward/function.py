@@ -212,7 +212,7 @@ class RewardFunction:
             return await self._score_groups(samples)
         if self.scores_batches:
             return await self._score_batch(samples)
-        # No coroutine a sample, where the author's code is none: it cost as much as the rest of a trivial reward's call.
+        # No coroutine a sample, where the author's code is none: it cost as much as the rest of a trivial call.
         begun = [self._begin(sample) for sample in samples]
         unfinished = {at: one for at, one in enumerate(begun) if not isinstance(one, RewardOutput)}
         if unfinished:
