@@ -38,12 +38,22 @@ test-runs: install             ## whole OpenRLHF trainings on this CPU, against 
 test-verl: install             ## verl's own reward code, in an environment of its own
 	RAYREWARD_TEST_VERL=.verl $(BIN)/pytest -m verl
 
-bench: install                 ## every benchmark; JSON on stdout
-	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+bench: install .reward-kit/installed   ## every benchmark, one after the other: half an hour; results in benchmarks/results
+	$(BIN)/python benchmarks/http_door.py --out benchmarks/results/http_door.json \
+	    --reward-kit-python .reward-kit/bin/python
+	$(BIN)/python benchmarks/coalescing.py --out benchmarks/results/coalescing.json
+	$(BIN)/python benchmarks/replicas.py --out benchmarks/results/replicas.json
+	$(BIN)/python benchmarks/memory.py --out benchmarks/results/memory.json
+
+.reward-kit/installed:         # a peer; its pins contradict ours, and what it needs without saying so is pinned here
+	$(PYTHON) -m venv .reward-kit
+	.reward-kit/bin/pip install --quiet --disable-pip-version-check \
+	    reward-kit==0.4.1 mcp==1.13.1 pydantic==2.11.7 fastapi==0.116.1
+	@touch $@
 
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .verl runs .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .verl .reward-kit runs .pytest_cache .mypy_cache .ruff_cache *.egg-info

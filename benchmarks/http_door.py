@@ -1,12 +1,15 @@
-"""What an HTTP request costs: the router's own port, against FastAPI, a serve_rm-like server and Serve's proxy.
+"""What an HTTP request costs: the router's own port, against plain servers, reward servers and Serve's proxy.
 
 Single-sample requests of OpenRLHF's shape (0.9 KB), a new connection each, 64 and 256 at once, from a client process
-whose CPU is not counted. Every path is measured in every round, the rounds one after the other, so that whatever else
-the machine does falls on all alike; medians with their spread. CPU seconds are those of all processes of the server:
+whose CPU is not counted. Every path is measured in every round. CPU seconds are those of all processes of the server:
 for the paths of rayreward, of every Ray process, less what they use while nothing is asked.
 
+The peers: an ASGI function under uvicorn, FastAPI, both answering a constant; an async handler that blocks for 20 ms
+and 0.2 ms a sample, as OpenRLHF's own reward server computes in its handler, against the same reward behind the
+router; reward-kit's own server with a trivial reward, where ``--reward-kit-python`` names a Python that has it.
+
 Further: a lone request against a bare handle call, and one request of 1,024 samples of 4 KB as JSON and as msgpack,
-whose CPU is the client's and the cluster's together. JSON on stdout, and in the file that ``--out`` names.
+whose CPU is the client's and the cluster's together.
 """
 
 from __future__ import annotations
@@ -15,8 +18,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
-import ray
+from measuring import cpu_s_of, idle_cores, load, report, spreads, started_processes, target
 from ray import serve
 
 from rayreward import HttpClient, Sample
@@ -46,7 +47,6 @@ REWARDS = [
     {"name": "model", "import_path": f"{PEERS / 'model_like.py'}::model_like", "num_replicas": 1},
 ]
 SAMPLE = Sample(prompt="p" * 300, response="r" * 600, label="1")
-IDLE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,70 +56,51 @@ class Target:
     url: str
     count: int
     cpu_s: Callable[[], float]
-    idle_cpu_share: float = 0.0
-
-
-def tree_cpu_s(processes: list[psutil.Process]) -> float:
-    """CPU seconds so far of the processes that live."""
-    total = 0.0
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
+    idle_cores: float = 0.0
+    shape: str = "openrlhf"
 
 
 @contextlib.contextmanager
-def peer(name: str) -> Iterator[tuple[str, psutil.Process]]:
+def peer(name: str, python: str = sys.executable) -> Iterator[tuple[str, psutil.Process]]:
     port = free_port("127.0.0.1")
-    with subprocess.Popen([sys.executable, str(PEERS / f"{name}.py"), str(port)]) as process:
+    with subprocess.Popen([python, str(PEERS / f"{name}.py"), str(port)]) as process:
         try:
-            wait_until_up(f"http://127.0.0.1:{port}/openapi.json")
-            yield f"http://127.0.0.1:{port}/get_reward", psutil.Process(process.pid)
+            wait_until_up(port)
+            yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
         finally:
             process.terminate()
 
 
-def wait_until_up(url: str) -> None:
-    for _ in range(300):
+def wait_until_up(port: int) -> None:
+    for _ in range(600):
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(url, trust_env=False).status_code == 200:
-                return
+            httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+            return
         time.sleep(0.1)
-    raise TimeoutError(f"{url} does not answer")
+    raise TimeoutError(f"nobody answers on port {port}")
 
 
 def measure(target: Target, concurrency: int, count: int) -> dict[str, float]:
     url = urlsplit(target.url)
-    command = [sys.executable, str(PEERS / "client.py"), url.hostname, url.port, url.path, concurrency, count]
+    where = [url.hostname, url.port, url.path, concurrency, count, target.shape]
+    command = [sys.executable, PEERS / "client.py", *where]
     before_s, started_s = target.cpu_s(), time.perf_counter()
     said = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True, timeout=300)
     spent_s, wall_s = target.cpu_s() - before_s, time.perf_counter() - started_s
     result: dict[str, float] = json.loads(said.stdout)
-    net_s = max(0.0, spent_s - wall_s * target.idle_cpu_share)
+    net_s = max(0.0, spent_s - wall_s * target.idle_cores)
     return {**result, "cpu_us_per_request": net_s / count * 1e6, "gross_cpu_us_per_request": spent_s / count * 1e6}
-
-
-def summarise(rounds: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    return {
-        key: {
-            "median": statistics.median(one[key] for one in rounds),
-            "min": min(one[key] for one in rounds),
-            "max": max(one[key] for one in rounds),
-        }
-        for key in rounds[0]
-    }
 
 
 def doors(targets: dict[str, Target], rounds: int) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for concurrency in CONCURRENCIES:
-        for target in targets.values():
-            measure(target, concurrency, max(concurrency, target.count // 10))  # warm
+        for target_ in targets.values():
+            measure(target_, concurrency, max(concurrency, target_.count // 10))  # warm
         measured = [
             {name: measure(one, concurrency, one.count) for name, one in targets.items()} for _ in range(rounds)
         ]
-        table: dict[str, Any] = {name: summarise([one[name] for one in measured]) for name in targets}
+        table: dict[str, Any] = {name: spreads([one[name] for one in measured]) for name in targets}
         table["against_fastapi"] = {
             name: {
                 "cpu": ratio(measured, name, "fastapi_noop", "cpu_us_per_request"),
@@ -128,7 +109,7 @@ def doors(targets: dict[str, Target], rounds: int) -> dict[str, Any]:
             for name in targets
         }
         table["model_against_serve_rm"] = ratio(measured, "listener_model", "serve_rm_style", "requests_per_s")
-        result[f"concurrency_{concurrency}"] = table
+        result[str(concurrency)] = table
     return result
 
 
@@ -137,7 +118,7 @@ def ratio(rounds: list[dict[str, dict[str, float]]], name: str, to: str, key: st
     return statistics.median(one[name][key] / max(one[to][key], 1e-9) for one in rounds)
 
 
-async def lone(url: str, rounds: int) -> dict[str, Any]:
+async def lone(url: str, rounds: int) -> dict[str, float]:
     """A request while nothing else is asked, and the handle call that it cannot do without."""
     handle = serve.get_deployment_handle("coalesced", APP_NAME)
     address, body = f"{url}/coalesced/get_reward", {"prompts": ["p" * 300], "labels": ["1"]}
@@ -152,10 +133,11 @@ async def lone(url: str, rounds: int) -> dict[str, Any]:
             if number >= 20:
                 taken["request"].append(asked_s - started_s)
                 taken["handle_call"].append(time.perf_counter() - asked_s)
-    medians = {name: statistics.median(times) * 1e3 for name, times in taken.items()}
+    medians_ms = {name: statistics.median(times) * 1e3 for name, times in taken.items()}
     return {
-        **{f"{name}_p50_ms": medians[name] for name in medians},
-        "ratio": medians["request"] / medians["handle_call"],
+        "request_p50_ms": medians_ms["request"],
+        "handle_call_p50_ms": medians_ms["handle_call"],
+        "in_handle_calls": medians_ms["request"] / medians_ms["handle_call"],
     }
 
 
@@ -171,14 +153,14 @@ async def big(url: str, cluster: Target, rounds: int) -> dict[str, Any]:
     for number in range(rounds + 1):
         for format in ("json", "msgpack"):
             async with HttpClient(url, format=format) as client:  # type: ignore[arg-type]
-                before = (tree_cpu_s([own]), cluster.cpu_s(), time.perf_counter())
+                before = (cpu_s_of([own]), cluster.cpu_s(), time.perf_counter())
                 for part in range(4):
                     asked = big_samples(f"{format} {number} {part}")
                     outputs = await client.ascore(asked, reward="coalesced")
-                after = (tree_cpu_s([own]), cluster.cpu_s(), time.perf_counter())
+                after = (cpu_s_of([own]), cluster.cpu_s(), time.perf_counter())
             assert all(output.score is not None for output in outputs)
             client_s, cluster_s, wall_s = (end - start for start, end in zip(before, after, strict=True))
-            cluster_s -= wall_s * cluster.idle_cpu_share
+            cluster_s -= wall_s * cluster.idle_cores
             samples = 4 * 1024
             if number:
                 measured[format].append(
@@ -188,50 +170,73 @@ async def big(url: str, cluster: Target, rounds: int) -> dict[str, Any]:
                         "samples_per_s": samples / wall_s,
                     }
                 )
-    return {format: summarise(rounds_of) for format, rounds_of in measured.items()}
+    return {format: spreads(rounds_of) for format, rounds_of in measured.items()}
+
+
+def targets_of(result: dict[str, Any]) -> dict[str, Any]:
+    at_64, at_256 = (result["doors"][key] for key in ("64", "256"))
+    of_64, of_256 = at_64["against_fastapi"], at_256["against_fastapi"]
+    large = result["samples_1024_of_4_kb"]
+    return {
+        "coalesced_cpu_64": target(of_64["listener_coalesced"]["cpu"], at_most=2.0),
+        "coalesced_cpu_256": target(of_256["listener_coalesced"]["cpu"], at_most=1.5),
+        "coalesced_requests_per_s_64": target(of_64["listener_coalesced"]["requests_per_s"], at_least=0.7),
+        "coalesced_requests_per_s_256": target(of_256["listener_coalesced"]["requests_per_s"], at_least=0.7),
+        "in_router_cpu_64": target(of_64["listener_in_router"]["cpu"], at_most=0.8),
+        "in_router_cpu_256": target(of_256["listener_in_router"]["cpu"], at_most=0.8),
+        "model_against_serve_rm_64": target(at_64["model_against_serve_rm"], at_least=20.0),
+        "model_against_serve_rm_256": target(at_256["model_against_serve_rm"], at_least=20.0),
+        "lone_request_in_handle_calls": target(result["lone_request"]["in_handle_calls"], at_most=2.0),
+        "big_json_cpu_us": target(large["json"]["cpu_us_per_sample"]["median"], at_most=120.0),
+        "big_msgpack_cpu_us": target(large["msgpack"]["cpu_us_per_sample"]["median"], at_most=80.0),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
-    load_before = os.getloadavg()[0]
-    with EmbeddedCluster() as cluster, peer("fastapi_noop") as fastapi, peer("serve_rm_style") as rm:
+    parser.add_argument("--reward-kit-python", help="of an environment with reward-kit")
+    asked, load_before = parser.parse_args(), load()
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(EmbeddedCluster())
+        peers = {name: stack.enter_context(peer(name)) for name in ("uvicorn_noop", "fastapi_noop", "serve_rm_style")}
+        if asked.reward_kit_python:
+            peers["reward_kit"] = stack.enter_context(peer("reward_kit_server", asked.reward_kit_python))
         config = {"rewards": REWARDS, "listen": {"port": free_port("127.0.0.1")}}
         serve.run(build_app(ServiceConfig.parse(config, source="benchmark")), name=APP_NAME)
         url = cluster.fast_url()
         if url is None:
             raise RuntimeError("the router has no port of its own: somebody took it just now")
-        peers = {fastapi[1].pid, rm[1].pid}
-        own = psutil.Process()
-        nodes = [process for process in own.children(recursive=True) if process.pid not in peers]
-        idle_s = tree_cpu_s(nodes)
-        time.sleep(IDLE_S)
-        idle_share = (tree_cpu_s(nodes) - idle_s) / IDLE_S
-        of_cluster = {"cpu_s": lambda: tree_cpu_s(nodes), "idle_cpu_share": idle_share}
+        nodes = started_processes(besides=[process.pid for _, process in peers.values()])
+        idle = idle_cores(lambda: cpu_s_of(nodes))
+
+        def ours(address: str, count: int) -> Target:
+            return Target(address, count, lambda: cpu_s_of(nodes), idle)
+
+        def theirs(name: str, count: int, path: str = "/get_reward", shape: str = "openrlhf") -> Target:
+            address, process = peers[name]
+            return Target(f"{address}{path}", count, lambda: cpu_s_of([process]), shape=shape)
+
         targets = {
-            "fastapi_noop": Target(fastapi[0], 4000, lambda: tree_cpu_s([fastapi[1]])),
-            "listener_coalesced": Target(f"{url}/coalesced/get_reward", 4000, **of_cluster),
-            "listener_in_router": Target(f"{url}/in_router/get_reward", 4000, **of_cluster),
-            "serve_proxy": Target(f"{cluster.url}/coalesced/get_reward", 400, **of_cluster),
-            "serve_rm_style": Target(rm[0], 128, lambda: tree_cpu_s([rm[1]])),
-            "listener_model": Target(f"{url}/model/get_reward", 2048, **of_cluster),
+            "uvicorn_noop": theirs("uvicorn_noop", 8000),
+            "fastapi_noop": theirs("fastapi_noop", 8000),
+            "listener_coalesced": ours(f"{url}/coalesced/get_reward", 8000),
+            "listener_in_router": ours(f"{url}/in_router/get_reward", 8000),
+            "serve_proxy": ours(f"{cluster.url}/coalesced/get_reward", 400),
+            "serve_rm_style": theirs("serve_rm_style", 128),
+            "listener_model": ours(f"{url}/model/get_reward", 2048),
         }
+        if "reward_kit" in peers:
+            targets["reward_kit"] = theirs("reward_kit", 2000, "/reward", "chat")
         result = {
+            "rounds": asked.rounds,
+            "idle_cores": idle,
             "doors": doors(targets, asked.rounds),
             "lone_request": asyncio.run(lone(url, asked.rounds)),
             "samples_1024_of_4_kb": asyncio.run(big(url, targets["listener_coalesced"], asked.rounds)),
         }
-    machine = {
-        "cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version(),
-        "ray": ray.__version__, "load_before": load_before, "load_after": os.getloadavg()[0],
-        "idle_cpu_share_of_the_cluster": idle_share,
-    }  # fmt: skip
-    text = json.dumps({"machine": machine, "rounds": asked.rounds, **result}, indent=2)
-    print(text)
-    if asked.out is not None:
-        asked.out.write_text(text + "\n")
+    report(__doc__, {**result, "targets": targets_of(result)}, asked.out, load_before=load_before)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Rewards to measure the plane by: they cost nothing, or only time. No answer may come from a cache."""
+"""Rewards to measure the plane by: they cost nothing, or only time."""
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Sequence
 
 from rayreward import reward_function
 
-WAIT_S = 0.05
+BUSY_S = 0.05
+"""For how long `busy` holds its replica, whatever is in a batch."""
 
 
 @reward_function(isolation="inline")
@@ -16,8 +17,17 @@ def trivial(response: str) -> float:
     return float(len(response))
 
 
-@reward_function(isolation="inline", mode="batch")
-async def waiting(responses: Sequence[str]) -> list[float]:
-    """Waits as a remote model would, the same for any batch."""
-    await asyncio.sleep(WAIT_S)
+@reward_function(isolation="thread", mode="batch")
+def busy(responses: Sequence[str]) -> list[float]:
+    """What a GPU looks like from here: it takes its time and burns no CPU."""
+    time.sleep(BUSY_S)
     return [1.0] * len(responses)
+
+
+@reward_function(isolation="thread", deterministic=True)
+def kept(response: str) -> float:
+    """The response's length, known for as long as the cache keeps it; one in twenty fails."""
+    number, _, _ = response.partition(" ")
+    if int(number) % 20 == 0:
+        raise ValueError("one in twenty")
+    return float(len(response))

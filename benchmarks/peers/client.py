@@ -1,6 +1,7 @@
 """The load: single-sample requests of OpenRLHF's shape, a new connection each, from a process of its own.
 
-``python client.py HOST PORT PATH CONCURRENCY COUNT`` prints JSON: requests a second, latencies, refusals.
+``python client.py HOST PORT PATH CONCURRENCY COUNT [chat]`` prints JSON: requests a second, latencies, refusals.
+``chat`` sends the same texts as messages, which is what reward-kit's server takes.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ import time
 NUMBER = b"00000000"
 """Another one in every request, at the response's end: no two are the same sample."""
 
-BODY = json.dumps(
-    {"query": ["p" * 300 + "r" * 592 + NUMBER.decode()], "prompts": ["p" * 300], "labels": ["1"]}
-).encode()
+PROMPT, RESPONSE = "p" * 300, "r" * 592 + NUMBER.decode()
+BODIES = {
+    "openrlhf": {"query": [PROMPT + RESPONSE], "prompts": [PROMPT], "labels": ["1"]},
+    "chat": {
+        "messages": [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": RESPONSE}],
+        "ground_truth": "1",
+    },
+}
 
 
 class Call(asyncio.Protocol):
@@ -41,13 +47,14 @@ class Call(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def load(host: str, port: int, path: str, concurrency: int, count: int) -> dict[str, float]:
+async def load(host: str, port: int, path: str, concurrency: int, count: int, *, shape: str) -> dict[str, float]:
+    encoded = json.dumps(BODIES[shape]).encode()
     loop = asyncio.get_running_loop()
     request = (
         f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(BODY)}\r\nConnection: close\r\n\r\n"
+        f"Content-Length: {len(encoded)}\r\nConnection: close\r\n\r\n"
     ).encode()
-    before, _, after = BODY.partition(NUMBER)
+    before, _, after = encoded.partition(NUMBER)
     first = time.time_ns() % 50_000_000  # nor does a later round repeat an earlier one
     latencies: list[float] = []
     failed, left = 0, count
@@ -81,12 +88,13 @@ async def load(host: str, port: int, path: str, concurrency: int, count: int) ->
 
 
 def main() -> None:
-    host, port, path, concurrency, count = sys.argv[1:]
+    host, port, path, concurrency, count, *rest = sys.argv[1:]
+    shape = rest[0] if rest else "openrlhf"
     with contextlib.suppress(ImportError):
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    print(json.dumps(asyncio.run(load(host, int(port), path, int(concurrency), int(count)))))
+    print(json.dumps(asyncio.run(load(host, int(port), path, int(concurrency), int(count), shape=shape))))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 from rayreward.client.applications import AUTO, choose_application
 from rayreward.client.base import RewardClient
-from rayreward.client.call_size import LIMITS, SLOTS
+from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.prescale import Prescaled
@@ -110,7 +110,7 @@ class HandleClient(RewardClient):
             )
             return outputs
 
-        return Coalescer(send, slot_count=SLOTS, limits=LIMITS, now=time.monotonic)
+        return Coalescer(send, slot_count=SLOTS, full_slot_count=FULL_SLOTS, limits=LIMITS, now=time.monotonic)
 
 
 def _forget_idle(lanes: Lanes) -> None:

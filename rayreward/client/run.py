@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from rayreward.client.base import RewardClient
-from rayreward.client.call_size import LIMITS, SLOTS
+from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
 from rayreward.client.patience import positions_unavailable, score_patiently
 from rayreward.client.sync import run_sync
 from rayreward.errors import (
@@ -155,7 +155,11 @@ class RunClient:
             # Weakly: as a cycle the client would be collected together with its open sockets, and could not close them.
             send = weakref.WeakMethod(self._send)
             lane = self._lanes[loop] = Coalescer(
-                lambda batch: _alive(send)(batch), slot_count=SLOTS, limits=LIMITS, now=self._now
+                lambda batch: _alive(send)(batch),
+                slot_count=SLOTS,
+                full_slot_count=FULL_SLOTS,
+                limits=LIMITS,
+                now=self._now,
             )
         return lane
 

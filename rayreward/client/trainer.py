@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rayreward.client.applications import AUTO
-from rayreward.client.call_size import LIMITS, SLOTS
+from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
 from rayreward.client.handle import find_app
 from rayreward.client.patience import PAUSE_S, score_patiently
 from rayreward.errors import ServiceUnavailableError
@@ -152,7 +152,14 @@ class TrainerClient:
         loop = asyncio.get_running_loop()
         desk = self._desks.get(loop)
         if desk is None:
-            lane = Coalescer(self._send, slot_count=SLOTS, limits=LIMITS, now=self._now, gather=self._gather)
+            lane = Coalescer(
+                self._send,
+                slot_count=SLOTS,
+                full_slot_count=FULL_SLOTS,
+                limits=LIMITS,
+                now=self._now,
+                gather=self._gather,
+            )
             desk = self._desks[loop] = _Desk(lane)
         return desk
 

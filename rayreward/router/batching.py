@@ -69,6 +69,14 @@ class BatchQueue(Generic[T]):
         """How much that is."""
         return Waiting(self._item_count, self._size_bytes, self._tokens)
 
+    @property
+    def has_full_batch(self) -> bool:
+        """Whether so much waits that the next batch cannot grow."""
+        limits = self._limits
+        if self._item_count >= limits.max_samples or self._size_bytes >= limits.max_bytes:
+            return True
+        return limits.max_tokens is not None and self._tokens >= limits.max_tokens
+
     def add(self, items: Sequence[T], *, size_bytes: int, tokens: int = 0, rank: int = 0, caller: str = "") -> None:
         """Let `items` wait behind the caller's others; they will travel in one batch.
 

@@ -106,6 +106,7 @@ class Coalescer:
     Args:
         send: carries a batch away and brings its outputs; what it raises becomes a failure of each of its samples.
         slot_count: batches under way at once. Enough to keep every replica busy, few enough that batches fill.
+        full_slot_count: further ones, for batches that hold all that the limits allow: they could not fill any more.
         limits: what one batch may hold.
         now: the clock, in seconds.
         gather: for callers on other threads, who cannot ask in one turn of the loop; none by default.
@@ -119,10 +120,12 @@ class Coalescer:
         slot_count: int,
         limits: BatchLimits,
         now: Callable[[], float],
+        full_slot_count: int = 0,
         gather: Gather | None = None,
         sizer: BatchSizer | None = None,
     ) -> None:
-        self._send, self._slot_count, self._free_slots, self._now = send, slot_count, slot_count, now
+        self._send, self._slot_count, self._now = send, slot_count, now
+        self._free_slots, self._full_slot_count = slot_count + full_slot_count, full_slot_count
         self._queue: BatchQueue[Entry] = BatchQueue(limits)
         self._counts_tokens = limits.max_tokens is not None
         self._gather, self._sizer = gather, sizer
@@ -209,7 +212,7 @@ class Coalescer:
 
     def _pump(self) -> None:
         self._pump_timer = self._turn = None
-        while self._free_slots > 0 and self._queue:
+        while self._may_send():
             size = self._next_size()
             if size == 0:
                 break  # the next arrival, or the next call that comes back, asks again
@@ -234,10 +237,15 @@ class Coalescer:
             if all(call.is_abandoned for call, _ in entries):
                 task.cancel()
 
+    def _may_send(self) -> bool:
+        if self._free_slots > self._full_slot_count:
+            return bool(self._queue)
+        return self._free_slots > 0 and self._queue.has_full_batch
+
     def _next_size(self) -> int | None:
         if self._sizer is None:
             return None
-        busy_slots = self._slot_count - self._free_slots
+        busy_slots = self._slot_count + self._full_slot_count - self._free_slots
         return self._sizer.size(waiting=len(self._queue), free_slots=self._free_slots, busy_slots=busy_slots)
 
     def _is_dropped(self, call: _Call) -> bool:

@@ -104,6 +104,18 @@ class TestCoalescing:
         assert [said(await call) for call in calls] == [[1.0], [2.0], [3.0]]
         assert replica.batches == [["a"], ["bb", "ccc"]]
 
+    async def test_further_slots_are_for_batches_that_cannot_grow(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica, max_samples=2, full_slot_count=1)
+        calls = []
+        for responses in (("a",), ("b",), ("c",), ("d", "e")):
+            calls.append(asyncio.create_task(lane.score(samples(*responses))))
+            await turns()
+        assert replica.batches == [["a"], ["b", "c"]]
+        replica.release()
+        assert [said(await call) for call in calls] == [[1.0], [1.0], [1.0], [1.0, 1.0]]
+        assert replica.batches == [["a"], ["b", "c"], ["d", "e"]]
+
     async def test_a_large_call_is_split_over_the_slots_and_put_back_in_order(self) -> None:
         replica = Replica()
         lane = coalescer(replica, slot_count=3, max_samples=2)
