@@ -254,6 +254,8 @@ def _error_of(answer: httpx.Response) -> RayRewardError:
             return RolloutError(message)
         case 429:
             return BackpressureError(message, _retry_after_s(answer))
+        case 408:
+            return DeadlineError(message)
         case 413:
             return RequestTooLargeError(message)
         case 400 | 405 | 415 | 422:

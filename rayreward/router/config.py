@@ -63,10 +63,13 @@ class ListenSpec(StrictModel):
     Attributes:
         host: where to listen on the router's node: 127.0.0.1 for that machine only, 0.0.0.0 for the cluster.
         port: a port that this service has for itself; 0 switches it off.
+        request_within_s: how long a request's head, and then its body, may take to arrive; whoever is slower is sent
+            away. The largest body that `Limits` lets in then needs 2 MB/s.
     """
 
     host: str = "127.0.0.1"
     port: int = pydantic.Field(default=8001, ge=0, le=65_535)
+    request_within_s: float = pydantic.Field(default=120.0, gt=0)
 
 
 class ServiceConfig(StrictModel):

@@ -5,7 +5,8 @@ Serve's proxy costs milliseconds of CPU a request, because it carries each in se
 
 A second router of the same service may share the port, on Linux: a new one then answers before the old one has ended.
 Anybody else's port is left alone: the service then goes on through Serve's proxy, and says so once. Nothing here
-raises for want of a port. When it stops it takes no more connections and finishes what is under way.
+raises for want of a port. When it stops it takes no more connections and finishes what is under way. A client that
+closes its side of the connection counts as gone, and one whose request does not arrive in time is sent away.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import gc
 import logging
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,8 +28,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rayreward.router.config import ListenSpec
+from rayreward.serve.arrivals import Arrivals
 from rayreward.serve.door import Door
-from rayreward.wire import ServiceBody
+from rayreward.wire import ErrorBody, ServiceBody, encode
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class Listener:
     def __init__(self, app: ASGIApp, spec: ListenSpec, *, identity: str) -> None:
         self._app, self._spec, self._identity = Departures(app), spec, identity
         self._server: _Server | None = None
+        self._arrivals: Arrivals | None = None
         self._serving: asyncio.Task[None] | None = None
         self.port: int | None = None
 
@@ -71,21 +75,26 @@ class Listener:
             self._app, http=_Protocol, interface="asgi3", lifespan="off", ws="none", backlog=_BACKLOG, access_log=False,
             proxy_headers=False, server_header=False, log_config=None, timeout_keep_alive=int(_KEEP_ALIVE_S),
         )  # fmt: skip
-        self._server = _Server(config)
+        server = self._server = _Server(config)
+        self._arrivals = Arrivals(
+            lambda: server.server_state.connections, within_s=self._spec.request_within_s, now=time.monotonic
+        )
         # A thousand requests under way are many objects: without Ray's own among them the collector has little to walk.
         gc.collect()
         gc.freeze()
         self._serving = asyncio.get_running_loop().create_task(self._server.serve(sockets=[bound]))
         self._app.start()
+        self._arrivals.start()
         return True
 
     async def stop(self) -> None:
         """Take no more connections, finish what is under way, close."""
-        if self._server is None or self._serving is None:
+        if self._server is None or self._serving is None or self._arrivals is None:
             return
         self._server.should_exit = True
         await self._serving
         await self._app.stop()
+        await self._arrivals.stop()
 
     async def _bind(self) -> socket.socket | None:
         host, port, loop = self._spec.host, self._spec.port, asyncio.get_running_loop()
@@ -169,6 +178,12 @@ async def _identity_at(host: str, port: int) -> str | None:
         return ""
 
 
+_TOO_LATE = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b"
+)
+
+
 class _Server(uvicorn.Server):  # type: ignore[misc]
     """Uvicorn without its signal handlers: the process is Ray's."""
 
@@ -213,8 +228,36 @@ class _JoinedTransport:
 
 
 class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
+    """One connection; also a `rayreward.serve.arrivals.Connection`."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(_JoinedTransport(transport))
+
+    @property
+    def awaited(self) -> object | None:
+        """The rest of a head, of a body, or that the peer takes the last answer; None while we are at work."""
+        cycle = self.cycle
+        if self.transport.is_closing():
+            return "closing", cycle
+        if self.flow.read_paused:
+            return None  # it is we who do not read
+        if cycle is None:
+            return "head", None
+        if not cycle.response_complete:
+            return ("body", cycle) if cycle.more_body else None
+        is_idle = self.timeout_keep_alive_task is not None
+        return None if is_idle else ("head", cycle)
+
+    def end(self, within_s: float) -> None:
+        """Close the connection; one that is closing, and whose peer takes nothing, is cut off."""
+        if self.transport.is_closing():
+            self.transport.abort()
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            text = f"the request did not arrive within {within_s:g} s; send fewer samples a request, or raise "
+            body = encode(ErrorBody("DeadlineError", text + "listen.request_within_s"))
+            self.transport.write(_TOO_LATE % (len(body), body))
+        self.transport.close()
 
 
 class Departures:

@@ -179,7 +179,8 @@ class TestRetries:
         ("status", "error"),
         [
             (400, InvalidInputError), (401, AuthenticationError), (403, AuthenticationError),
-            (404, UnknownRewardError), (405, InvalidInputError), (413, RequestTooLargeError), (418, InvalidOutputError),
+            (404, UnknownRewardError), (405, InvalidInputError), (408, DeadlineError), (413, RequestTooLargeError),
+            (418, InvalidOutputError),
         ],
     )  # fmt: skip
     async def test_a_refusal_is_final(self, scripted: Open, status: int, error: type[Exception]) -> None:

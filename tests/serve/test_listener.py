@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -35,9 +36,9 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener_module, "_DEPARTURE_CHECK_S", 0.01)
 
 
-def listener_of(service: served, port: int = 0, *, identity: str = "rewards@here") -> Listener:
+def listener_of(service: served, port: int = 0, *, identity: str = "rewards@here", **options: Any) -> Listener:
     service.door.service = ServiceBody(identity)
-    return Listener(service.door, ListenSpec(port=port), identity=identity)
+    return Listener(service.door, ListenSpec(port=port, **options), identity=identity)
 
 
 async def ask(port: int | None) -> Any:
@@ -124,6 +125,93 @@ async def test_a_caller_that_hangs_up_is_not_scored_for(service: served) -> None
     async with asyncio.timeout(10):
         while listener._app._answering:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+    await listener.stop()
+
+
+HEAD = b"POST /length HTTP/1.1\r\nHost: h\r\n"
+WHOLE = b'{"samples": [{"response": "four"}]}'
+
+
+def request(body: bytes, *headers: bytes) -> bytes:
+    lines = (b"Content-Length: %d" % len(body), *headers, b"", body)
+    return HEAD + b"\r\n".join(lines)
+
+
+async def answer_of(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    [length] = [int(line[16:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length: ")]
+    return await reader.readexactly(length)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(HEAD, id="half a head"),
+        pytest.param(HEAD + b"Content-Length: 1000\r\n\r\n{", id="half a body"),
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_whoever_does_not_come_to_the_end_of_a_request_is_sent_away(
+    service: served, said: bytes, is_first: bool
+) -> None:
+    if not (said or is_first):
+        return  # silence after a request is an idle connection, kept for the next one
+    listener = listener_of(service, request_within_s=0.2)
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    if not is_first:
+        writer.write(request(WHOLE))
+        assert json.loads(await answer_of(reader))["outputs"][0]["score"] == 4.0
+    for byte in said:  # slowly, as far as the others are concerned
+        writer.write(bytes([byte]))
+        await writer.drain()
+    async with asyncio.timeout(10):
+        told = await reader.read()
+    assert told.startswith(b"HTTP/1.1 408 ")
+    assert b"raise listen.request_within_s" in told
+    assert (await ask(listener.port))["rewards"] == [4.0]
+    writer.close()
+    await listener.stop()
+
+
+async def test_a_request_that_is_being_scored_is_not_late(service: served) -> None:
+    listener = listener_of(service, request_within_s=0.05)
+    await listener.start()
+    async with HttpClient(f"http://127.0.0.1:{listener.port}") as client:
+        [output] = await client.ascore([{"response": "a"}], reward="stuck", timeout_s=0.5)
+    assert output.failure is not None
+    assert output.failure.kind == "timeout"
+    await listener.stop()
+
+
+async def test_whoever_takes_no_answer_is_cut_off(service: served) -> None:
+    listener = listener_of(service, request_within_s=0.2)
+    await listener.start()
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(lazy, ("127.0.0.1", listener.port))
+        body = json.dumps({"samples": [{"response": "four"}] * 60_000}).encode()
+        await loop.sock_sendall(lazy, request(body, b"Connection: close"))
+        connections = listener._server.server_state.connections if listener._server else set()
+        for is_there in (True, False):
+            async with asyncio.timeout(30):
+                while bool(connections) is not is_there:  # noqa: ASYNC110 - nothing announces it
+                    await asyncio.sleep(0.01)
+    await listener.stop()
+
+
+async def test_pipelined_requests_are_answered_in_order(service: served) -> None:
+    listener = listener_of(service)
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    for size in range(1, 41):
+        writer.write(request(json.dumps({"samples": [{"response": "x" * size}]}).encode()))
+    scores = [json.loads(await answer_of(reader))["outputs"][0]["score"] for _ in range(40)]
+    assert scores == [float(size) for size in range(1, 41)]
+    writer.close()
     await listener.stop()
 
 
