@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo serve check lint types format test test-runs test-verl bench clean
+.PHONY: install demo serve check lint types format test test-faults test-runs test-verl bench soak clean
 
 install: .venv/installed
 
@@ -30,7 +30,10 @@ types: install
 check: lint types              ## what CI checks before the tests
 
 test: check                    ## the tests
-	$(BIN)/pytest -m "not runs and not verl"
+	$(BIN)/pytest -m "not runs and not verl and not faults"
+
+test-faults: install           ## a service that is broken in every way we know, under load, and not a sample lost
+	$(BIN)/pytest -m faults
 
 test-runs: install             ## whole OpenRLHF trainings on this CPU, against rewards that work, fail and die
 	$(BIN)/pytest -m runs
@@ -50,6 +53,9 @@ bench: install .reward-kit/installed   ## every benchmark, one after the other: 
 	.reward-kit/bin/pip install --quiet --disable-pip-version-check \
 	    reward-kit==0.4.1 mcp==1.13.1 pydantic==2.11.7 fastapi==0.116.1
 	@touch $@
+
+soak: install                  ## ten minutes of seeded faults under mixed load; JSON on stdout, fails where a sample was lost
+	$(BIN)/python -m benchmarks.soak
 
 format: install
 	$(BIN)/ruff format .

@@ -1,0 +1,69 @@
+"""Processes that are killed, or stand still, while every transport asks."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.faults import victims
+from tests.faults.conftest import Service
+from tests.faults.load import Load
+
+pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.openrlhf, pytest.mark.filterwarnings("ignore")]
+
+
+async def test_a_killed_reward_replica_costs_nobody_a_sample(service: Service) -> None:
+    async with Load(service.callers("steady")) as load:
+        await load.goes_on(40)
+        victims.replicas("steady")[0].kill()
+        await load.goes_on(200)
+    load.ledger.check()
+
+
+async def test_a_killed_router_costs_nobody_a_sample(service: Service) -> None:
+    # OpenRLHF's own client on the router's own port is not among them: see the next one.
+    asking = [caller for caller in service.callers("steady") if caller.transport != "openrlhf own port"]
+    async with Load(asking) as load:
+        await load.goes_on(40)
+        victims.replicas("router")[0].kill()
+        await load.goes_on(200)
+    load.ledger.check()
+
+
+async def test_a_killed_controller_is_not_noticed(service: Service) -> None:
+    async with Load(service.callers("steady")) as load:
+        await load.goes_on(40)
+        victims.controller().kill()
+        await load.goes_on(200)
+    load.ledger.check()
+
+
+async def test_a_redeploy_under_load_costs_nobody_a_sample(service: Service) -> None:
+    asking = [caller for caller in service.callers("steady") if caller.transport != "openrlhf own port"]
+    async with Load(asking) as load:
+        await load.goes_on(40)
+        await asyncio.to_thread(service.deploy, max_batch_samples=128)
+        await load.goes_on(200)
+    load.ledger.check()
+
+
+async def test_a_replica_that_stands_still_for_a_while_is_waited_for(service: Service) -> None:
+    async with Load(service.callers("steady")) as load:
+        await load.goes_on(40)
+        hung = victims.replicas("steady")[0]
+        hung.suspend()
+        await asyncio.sleep(2.0)
+        hung.resume()
+        await load.goes_on(100)
+    load.ledger.check()
+
+
+async def test_a_replica_that_hangs_for_good_is_replaced_and_its_samples_are_scored_elsewhere(service: Service) -> None:
+    async with Load(service.callers("steady")) as load:
+        await load.goes_on(40)
+        hung = victims.replicas("steady")[0]
+        hung.suspend()
+        await asyncio.to_thread(hung.wait, 150)
+        await load.goes_on(100)
+    load.ledger.check()
