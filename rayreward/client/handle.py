@@ -15,7 +15,7 @@ from typing import Any
 from rayreward.client.applications import AUTO, choose_application
 from rayreward.client.base import RewardClient
 from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
-from rayreward.errors import ServiceUnavailableError
+from rayreward.errors import BackpressureError, ServiceUnavailableError
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.prescale import Prescaled
 from rayreward.router.rollout import RewardVersions
@@ -105,10 +105,18 @@ class HandleClient(RewardClient):
 
     def _open_lane(self, reward: str | None, run: str | None, step: int | None) -> Coalescer:
         async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
-            outputs: Sequence[RewardOutput] = await call_handle(
-                self._handle, "score", reward, batch, timeout_s=self._timeout_s, run=run, step=step
-            )
-            return outputs
+            give_up_s = time.monotonic() + self._timeout_s
+            while True:
+                try:
+                    outputs: Sequence[RewardOutput] = await call_handle(
+                        self._handle, "score", reward, batch, timeout_s=self._timeout_s, run=run, step=step
+                    )
+                except BackpressureError as error:
+                    if time.monotonic() + error.retry_after_s >= give_up_s:
+                        raise
+                    await asyncio.sleep(error.retry_after_s)
+                else:
+                    return outputs
 
         return Coalescer(send, slot_count=SLOTS, full_slot_count=FULL_SLOTS, limits=LIMITS, now=time.monotonic)
 

@@ -45,11 +45,14 @@ class AdmissionPolicy(StrictModel):
     """When requests are refused, or held on OpenRLHF's route.
 
     Attributes:
+        turn_wait_s: how long a request that may be refused is held before it is. Without it, those that may not be
+            refused would always be there first, and it would never enter; each holds its samples in memory meanwhile.
         total: in the whole router. It keeps the router's process within its memory.
         per_reward: of one reward.
         per_caller: of one run, or of all requests together that name none.
     """
 
+    turn_wait_s: float = pydantic.Field(default=1.0, ge=0, le=60)
     total: WaitingLimit = WaitingLimit(max_samples=1_000_000, max_bytes=8 * 2**30)
     per_reward: WaitingLimit = WaitingLimit()
     per_caller: WaitingLimit = WaitingLimit()
@@ -111,6 +114,7 @@ class Admission:
     def __init__(self, policy: AdmissionPolicy, *, now: Clock) -> None:
         self._policy, self._now = policy, now
         self._limits_rewards, self._limits_callers = policy.per_reward.is_set, policy.per_caller.is_set
+        self.turn_wait_s = policy.turn_wait_s
         self.total = _Scope()
         self._by_reward: dict[str, _Scope] = {}
         self._by_caller: dict[str, _Scope] = {}
@@ -211,20 +215,24 @@ class Gate:
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
 
-    def enter(self, ticket: Ticket) -> None:
-        """Let it in at once.
+    async def enter(self, ticket: Ticket, *, timeout_s: float | None = None) -> None:
+        """Let it in, at once or in its turn within the policy's `turn_wait_s`, and no later than `timeout_s`.
 
         Raises:
             BackpressureError: there is no room; it says when to come again.
         """
-        if not self.admission.enters(ticket):
-            self.admission.stats.refused_count += 1
-            retry_after_s = self.admission.retry_after_s(ticket)
-            raise BackpressureError(
-                f"the router holds {self.admission.total.samples} samples and takes no {ticket.samples} more for now; "
-                f"try again in {retry_after_s:.1f} s",
-                retry_after_s,
-            )
+        if self.admission.enters(ticket):
+            return
+        wait_s = min(self.admission.turn_wait_s, self.admission.turn_wait_s if timeout_s is None else timeout_s)
+        if wait_s and await self.enter_in_turn(ticket, timeout_s=wait_s):
+            return
+        self.admission.stats.refused_count += 1
+        retry_after_s = self.admission.retry_after_s(ticket)
+        raise BackpressureError(
+            f"the router holds {self.admission.total.samples} samples and takes no {ticket.samples} more for now; "
+            f"try again in {retry_after_s:.1f} s",
+            retry_after_s,
+        )
 
     async def enter_in_turn(self, ticket: Ticket, *, timeout_s: float | None) -> bool:
         """Let it in as soon as there is room; False where there was none within `timeout_s`."""

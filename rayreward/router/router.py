@@ -90,8 +90,11 @@ class Router:
             return []
         terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
         ticket = _ticket(name, samples, terms)
-        self._gate.enter(ticket)
-        return await self._score_inside(lane, samples, terms, ticket)
+        if self._gate.admission.enters(ticket):
+            return await self._score_inside(lane, samples, terms, ticket)
+        started_s = self.now()
+        await self._gate.enter(ticket, timeout_s=timeout_s)
+        return await self._score_inside(lane, samples, terms.after(self.now() - started_s), ticket)
 
     async def score_in_turn(
         self,

@@ -15,7 +15,7 @@ from ray.exceptions import ActorDiedError
 
 from rayreward import HandleClient
 from rayreward.client import handle as module
-from rayreward.errors import ServiceUnavailableError
+from rayreward.errors import BackpressureError, ServiceUnavailableError
 from rayreward.types import RewardInfo, RewardOutput, Sample
 
 
@@ -128,6 +128,20 @@ async def test_any_other_error_of_the_transport_fails_the_samples(connected: Con
     [output] = await connected(handle).ascore([Sample(response="a")])
     assert output.failure is not None
     assert len(handle.calls) == 1
+
+
+async def test_a_full_router_is_asked_again_when_it_said_so(connected: Connect) -> None:
+    handle = Handle(BackpressureError("full", 0.0), BackpressureError("full", 0.01))
+    [output] = await connected(handle).ascore([Sample(response="a")])
+    assert output.score == 1.0
+    assert len(handle.calls) == 3
+
+
+async def test_a_router_that_stays_full_beyond_the_deadline_rejects_the_samples(connected: Connect) -> None:
+    handle = Handle(BackpressureError("full", 1e9))
+    [output] = await connected(handle).ascore([Sample(response="a")])
+    assert output.failure is not None
+    assert output.failure.kind == "rejected"
 
 
 async def test_an_error_of_the_service_fails_the_samples_at_once(connected: Connect) -> None:

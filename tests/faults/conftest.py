@@ -21,6 +21,9 @@ from tests.faults.load import Caller, NativeCaller, OpenRLHFCaller, TrainerCalle
 
 REWARDS = Path(__file__).with_name("served_rewards.py")
 
+REQUEST_WITHIN_S = 3.0
+"""Short, so that nobody waits for the default's two minutes."""
+
 
 def service_of(port: int, **steady: Any) -> dict[str, Any]:
     return {
@@ -30,7 +33,7 @@ def service_of(port: int, **steady: Any) -> dict[str, Any]:
             {"name": "hanging", "import_path": f"{REWARDS}::hanging", "num_replicas": 1, "timeout_s": 1.0},
             {"name": "patient", "import_path": f"{REWARDS}::patient", "num_replicas": 1},
         ],
-        "listen": {"port": port},
+        "listen": {"port": port, "request_within_s": REQUEST_WITHIN_S},
     }
 
 
@@ -40,12 +43,13 @@ class Service:
     Attributes:
         url: of Serve's proxy.
         fast_url: of the router's own port.
+        port: that one.
     """
 
     def __init__(self, cluster: EmbeddedCluster) -> None:
         self.url = cluster.url
-        self._port = free_port("127.0.0.1")
-        self.fast_url = f"http://127.0.0.1:{self._port}"
+        self.port = free_port("127.0.0.1")
+        self.fast_url = f"http://127.0.0.1:{self.port}"
 
     def deploy(self, **steady: Any) -> None:
         """Deploy it, or deploy it again with another configuration of `steady`."""
@@ -53,7 +57,7 @@ class Service:
 
         from rayreward.serve.app import APP_NAME, build_app
 
-        serve.run(build_app(ServiceConfig.parse(service_of(self._port, **steady), source="tests")), name=APP_NAME)
+        serve.run(build_app(ServiceConfig.parse(service_of(self.port, **steady), source="tests")), name=APP_NAME)
 
     def is_whole(self) -> bool:
         """Whether every replica runs and the router's own port answers."""

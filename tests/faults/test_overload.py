@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import pytest
 
 from rayreward import HandleClient, HttpClient
-from rayreward.errors import BackpressureError
-from rayreward.router.stats import RouterStats
+from rayreward.client.trainer import TrainerClient
+from rayreward.router.stats import LaneStats, RouterStats
 from rayreward.serve.calls import call_handle
 from tests.faults.conftest import Narrow, Service
-from tests.faults.ledger import Ledger
-from tests.faults.load import Load, NativeCaller, OpenRLHFCaller, until
+from tests.faults.load import Load, NativeCaller, OpenRLHFCaller, TrainerCaller
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.openrlhf, pytest.mark.filterwarnings("ignore")]
 
@@ -24,64 +24,54 @@ async def stats_of(app: str) -> RouterStats:
     return stats
 
 
+async def patient_lane() -> LaneStats:
+    return next(lane for lane in (await stats_of("rewards")).lanes if lane.reward == "patient")
+
+
 async def test_at_ten_times_its_capacity_every_sample_is_scored_in_the_end(narrow: Narrow) -> None:
-    ledger = Ledger()
     callers = [
         NativeCaller("http own port", HttpClient(narrow.fast_url), "narrow"),
         NativeCaller("msgpack own port", HttpClient(narrow.fast_url, format="msgpack"), "narrow"),
         NativeCaller("http proxy", HttpClient(narrow.url), "narrow"),
+        NativeCaller("handle", HandleClient("narrow"), "narrow"),
+        TrainerCaller("trainer", TrainerClient("narrow", reward="narrow", run="trainer")),
         OpenRLHFCaller("openrlhf own port", f"{narrow.fast_url}/get_reward?run=narrow"),
         OpenRLHFCaller("openrlhf proxy", f"{narrow.url}/get_reward?run=narrow"),
     ]
-    # Ten callers of eight samples want ten times of what the router lets in, as fast as it scores them.
-    async with Load(callers * 2, samples_a_request=8, ledger=ledger) as load:
-        await load.goes_on(100)
-    ledger.check()
+    # The router lets in eight samples at once; these ask for 112 at once, again and again.
+    async with Load(callers * 2, samples_a_request=8) as load:
+        await load.goes_on(48)
+    load.ledger.check()
     stats = await stats_of("narrow")
-    assert stats.refused_count > 0
     assert (stats.inside_samples, stats.held_count) == (0, 0)
 
 
-async def test_a_native_caller_without_patience_is_told_when_to_come_again(narrow: Narrow) -> None:
-    ledger = Ledger()
-    flood = [OpenRLHFCaller("openrlhf own port", f"{narrow.fast_url}/get_reward?run=flood")] * 10
-    async with Load(flood, samples_a_request=8, ledger=ledger) as load:
+async def test_a_native_request_that_has_no_turn_in_time_is_told_when_to_come_again(narrow: Narrow) -> None:
+    trainings = [OpenRLHFCaller(f"training {at}", f"{narrow.fast_url}/get_reward?run={at}") for at in range(10)]
+    async with Load(trainings, samples_a_request=8) as load:
         await load.goes_on(8)
-        with pytest.raises(BackpressureError, match="takes no 8 more") as caught:
-            async with HttpClient(narrow.fast_url) as client:
-                while True:
-                    await client.ascore([{"response": "1"}] * 8, timeout_s=0.05)
-        assert caught.value.retry_after_s > 0
-    ledger.check()
-
-
-async def test_the_handle_client_is_refused_with_a_failure_for_each_sample(narrow: Narrow) -> None:
-    ledger = Ledger()
-    flood = [OpenRLHFCaller("openrlhf own port", f"{narrow.fast_url}/get_reward?run=flood")] * 10
-    native = [NativeCaller("handle", HandleClient("narrow"), "narrow")] * 4
-    async with Load([*flood, *native], samples_a_request=8, ledger=ledger) as load:
-        await load.goes_on(60)
-    ledger.check(may_fail={"rejected"})
-    assert not ledger.account("openrlhf own port").failed
+        body = {"samples": [{"response": "1"}] * 8, "timeout_s": 0.001}
+        async with httpx.AsyncClient(base_url=narrow.fast_url) as http:
+            refused = await http.post("/v1/rewards/narrow", json=body)
+        assert (refused.status_code, refused.json()["error"]) == (429, "BackpressureError")
+        assert float(refused.headers["retry-after"]) > 0
+    load.ledger.check()
 
 
 async def test_the_waiting_samples_of_a_caller_that_leaves_leave_the_queue(service: Service) -> None:
-    async def dropped() -> int:
-        return {lane.reward: lane.dropped_count for lane in (await stats_of("rewards")).lanes}["patient"]
-
-    before = await dropped()
+    before = (await patient_lane()).dropped_count
     async with HttpClient(service.fast_url) as client:
         samples = [{"response": str(number)} for number in range(4096)]
         asking = asyncio.create_task(client.ascore(samples, reward="patient"))
-        waiting = 0
         async with asyncio.timeout(60):
-            while not waiting:
-                waiting = {lane.reward: lane.waiting_count for lane in (await stats_of("rewards")).lanes}["patient"]
+            while not (await patient_lane()).waiting_count:
+                continue
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
     async with asyncio.timeout(60):
-        while (await dropped()) == before:
-            await asyncio.sleep(0.1)
+        while (await patient_lane()).waiting_count:
+            continue
+    assert (await patient_lane()).dropped_count > before
     async with HttpClient(service.fast_url) as client:
         [output] = await client.ascore([{"response": "7"}], reward="patient")
     assert output.score == 7.0

@@ -23,7 +23,7 @@ async def test_a_reward_that_fails_every_third_call_costs_those_samples_and_trai
 
 async def test_what_stands_in_for_a_failed_sample_is_the_mean_of_its_siblings(service: Service) -> None:
     [openrlhf] = service.callers("thirds", transports=("openrlhf own port",))
-    for first in range(1, 60, 6):
+    for first in range(1_000_001, 1_000_061, 6):  # prompts that nobody else asks for
         answers = await openrlhf.ask(range(first, first + 6))
         valid = [answer.score for answer in answers if answer.is_valid and answer.score is not None]
         filled = [answer.score for answer in answers if not answer.is_valid]

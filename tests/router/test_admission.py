@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ def ticket(samples: int, *, reward: str = "r", caller: str = "run", rank: int = 
     return Ticket(reward, caller, rank, samples, size_bytes)
 
 
-def limited(clock: ManualClock | None = None, **limits: WaitingLimit) -> Admission:
+def limited(clock: ManualClock | None = None, **limits: Any) -> Admission:
     return Admission(AdmissionPolicy(**limits), now=clock or ManualClock())
 
 
@@ -132,17 +133,39 @@ def test_how_long_to_stay_away_follows_from_how_fast_samples_leave() -> None:
 
 
 class TestGate:
-    def test_a_refusal_says_when_to_come_again(self) -> None:
-        gate = Gate(limited(total=TEN))
-        gate.enter(ticket(10))
+    async def test_a_refusal_says_when_to_come_again(self) -> None:
+        gate = Gate(limited(total=TEN, turn_wait_s=0.0))
+        await gate.enter(ticket(10))
         with pytest.raises(BackpressureError, match="holds 10 samples and takes no 3 more for now; try again in 30"):
-            gate.enter(ticket(3))
+            await gate.enter(ticket(3))
         assert gate.admission.stats.refused_count == 1
+
+    async def test_who_may_be_refused_takes_its_turn_among_those_that_may_not(self) -> None:
+        gate = Gate(limited(total=TEN, turn_wait_s=60.0))
+        inside = ticket(10)
+        await gate.enter(inside)
+        held = [ticket(10, caller="training") for _ in range(3)]
+        waiting = [asyncio.create_task(gate.enter_in_turn(one, timeout_s=None)) for one in held]
+        native = asyncio.create_task(gate.enter(ticket(10, caller="native")))
+        await turns()
+        gate.leave(inside)
+        await waiting[0]
+        gate.leave(held[0])
+        await native
+        assert not any(one.done() for one in waiting[1:])
+        for one in waiting:
+            one.cancel()
+
+    async def test_nobody_is_held_beyond_its_own_deadline(self) -> None:
+        gate = Gate(limited(total=TEN, turn_wait_s=60.0))
+        await gate.enter(ticket(10))
+        with pytest.raises(BackpressureError):
+            await gate.enter(ticket(3), timeout_s=0.0)
 
     async def test_who_may_not_be_refused_waits_for_its_turn(self) -> None:
         gate = Gate(limited(total=TEN))
         inside = ticket(10)
-        gate.enter(inside)
+        await gate.enter(inside)
         held = asyncio.create_task(gate.enter_in_turn(ticket(1), timeout_s=60.0))
         await turns()
         assert not held.done()
@@ -152,14 +175,14 @@ class TestGate:
 
     async def test_and_is_told_when_there_was_no_room_in_time(self) -> None:
         gate = Gate(limited(total=TEN))
-        gate.enter(ticket(10))
+        await gate.enter(ticket(10))
         assert not await gate.enter_in_turn(ticket(1), timeout_s=0.0)
         assert gate.admission.held_count == 0
 
     async def test_one_that_leaves_while_it_waits_takes_nobodys_room(self) -> None:
         gate = Gate(limited(total=TEN))
         inside = ticket(10)
-        gate.enter(inside)
+        await gate.enter(inside)
         for has_entered in (False, True):
             held = asyncio.create_task(gate.enter_in_turn(ticket(1), timeout_s=None))
             await turns()

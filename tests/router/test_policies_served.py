@@ -66,7 +66,7 @@ async def test_a_group_that_stays_incomplete_teaches_nothing() -> None:
 
 async def test_a_native_caller_is_refused_where_too_much_waits_and_a_training_is_held() -> None:
     reward = ScriptedReward({"slow": HANG}, timeout_s=0.2)
-    limits = AdmissionPolicy(total=WaitingLimit(max_samples=1))
+    limits = AdmissionPolicy(total=WaitingLimit(max_samples=1), turn_wait_s=0.0)
     async with served({"r": reward}, admission=limits) as service:
         slow = asyncio.create_task(service.router.score("r", [Sample(response="slow")]))
         await turns()
@@ -92,7 +92,7 @@ async def test_a_training_that_is_held_too_long_is_told_so() -> None:
 
 
 async def test_refusals_are_errors_of_the_package() -> None:
-    limits = AdmissionPolicy(per_caller=WaitingLimit(max_samples=1))
+    limits = AdmissionPolicy(per_caller=WaitingLimit(max_samples=1), turn_wait_s=0.0)
     async with served({"r": ScriptedReward({"slow": HANG}, timeout_s=0.1)}, admission=limits) as service:
         slow = asyncio.create_task(service.router.score("r", [Sample(response="slow")], caller="greedy"))
         await asyncio.sleep(0)
