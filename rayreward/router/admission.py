@@ -3,7 +3,8 @@
 What arrives: requests, as tickets with their samples and bytes. What leaves: whether each may enter, and, as others
 leave, which of those that are held at the door may enter now. It counts what is in the router, waiting or under way:
 in all, by reward and by caller. It promises that a request that is larger than a limit enters when nothing else is in
-its scope, so that nobody waits for ever; and that held ones enter most urgent first, callers in turns.
+its scope, and that nobody who lacks room is overtaken by those who would take it, so that nobody waits for ever; and
+that held ones enter most urgent first, callers in turns.
 
 The bookkeeping is pure; `Gate` is its asyncio shell.
 """
@@ -11,6 +12,7 @@ The bookkeeping is pure; `Gate` is its asyncio shell.
 from __future__ import annotations
 
 import asyncio
+import enum
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -89,6 +91,33 @@ class _Scope:
         self.size_bytes += sign * ticket.size_bytes
 
 
+class Blocked(enum.Enum):
+    """Whose limit keeps a ticket out."""
+
+    ROUTER = "router"
+    REWARD = "reward"
+    CALLER = "caller"
+
+
+class _Line:
+    """One look along those who wait for a reward, for the first that may enter.
+
+    Whoever lacks room that others would take is not overtaken: a large request would wait for ever while small ones
+    keep coming. One that its own caller's limit keeps out holds up nobody.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.blocked_by: Blocked | None = None
+
+    def lets_in(self, ticket: Ticket) -> bool:
+        """Whether this one may enter."""
+        if self.blocked_by not in (Blocked.ROUTER, Blocked.REWARD):
+            self.blocked_by = self._admission.blocks(ticket)
+            return self.blocked_by is None
+        return False
+
+
 @dataclass(slots=True)
 class AdmissionStats:
     """Counted since the start."""
@@ -134,7 +163,7 @@ class Admission:
                 if other is not ticket and other.on_admit is not None:
                     other.on_admit()
             return ticket in admitted
-        if not self._has_room(ticket):
+        if self.blocks(ticket) is not None:
             return False
         self._count(ticket, 1)
         return True
@@ -167,27 +196,38 @@ class Admission:
         return min(max(ticket.samples / rate, shortest_s), longest_s) if rate > 0 else longest_s
 
     def _admit_held(self) -> list[Ticket]:
+        """Let in who has room, a ticket of each reward at a time, until somebody whose turn it is has none."""
         admitted: list[Ticket] = []
-        for reward in list(self._held):
-            while (ticket := self._held[reward].take(self._has_room)) is not None:
-                self._count(ticket, 1)
-                self.held_count -= 1
-                admitted.append(ticket)
-            self._forget_empty(reward)
+        is_anybody_in = True
+        while is_anybody_in and self._held:
+            is_anybody_in = False
+            for reward in list(self._held):
+                line = _Line(self)
+                ticket = self._held[reward].take(line.lets_in)
+                if ticket is not None:
+                    self._count(ticket, 1)
+                    self.held_count -= 1
+                    admitted.append(ticket)
+                    is_anybody_in = True
+                    self._held[reward] = self._held.pop(reward)  # its next one comes after the other rewards'
+                    self._forget_empty(reward)
+                elif line.blocked_by is Blocked.ROUTER:
+                    return admitted
         return admitted
 
     def _forget_empty(self, reward: str) -> None:
         if not self._held[reward]:
             del self._held[reward]
 
-    def _has_room(self, ticket: Ticket) -> bool:
+    def blocks(self, ticket: Ticket) -> Blocked | None:
+        """What has no room for the ticket; None where all have."""
         if not self.total.has_room(ticket, self._policy.total):
-            return False
+            return Blocked.ROUTER
         for scopes, limit, name in self._narrow(ticket):
             scope = scopes.get(name)
             if scope is not None and not scope.has_room(ticket, limit):
-                return False
-        return True
+                return Blocked.REWARD if scopes is self._by_reward else Blocked.CALLER
+        return None
 
     def _narrow(self, ticket: Ticket) -> Sequence[tuple[dict[str, _Scope], WaitingLimit, str]]:
         """The ticket's reward and caller, where those are limited at all."""

@@ -102,6 +102,39 @@ class TestHolding:
         assert admission.held_count == 1
         assert admission.leave(inside) == [held]
 
+    def test_a_large_request_is_not_overtaken_by_small_ones_for_ever(self) -> None:
+        admission = limited(total=TEN)
+        inside = [ticket(1, caller="small") for _ in range(10)]
+        assert all(admission.enters(one) for one in inside)
+        large = ticket(10, caller="large")
+        admission.hold(large)
+        for _ in range(20):
+            admission.hold(ticket(1, caller="small"))
+        entered = [other for one in inside for other in admission.leave(one)]
+        assert entered[0] is large or large in entered[:2], "one of the others had its turn at most"
+
+    def test_rewards_take_turns(self) -> None:
+        admission = limited(total=WaitingLimit(max_samples=1))
+        inside = ticket(1)
+        assert admission.enters(inside)
+        for reward in ("a", "a", "a", "b", "b"):
+            admission.hold(ticket(1, reward=reward))
+        entered = []
+        while admission.held_count:
+            [inside] = admission.leave(inside)
+            entered.append(inside.reward)
+        assert entered == ["a", "b", "a", "b", "a"]
+
+    def test_a_reward_at_its_limit_holds_up_its_own_samples_only(self) -> None:
+        admission = limited(per_reward=TEN)
+        inside = ticket(9, reward="full")
+        assert admission.enters(inside)
+        large, small, other = ticket(9, reward="full"), ticket(1, reward="full", caller="b"), ticket(9, reward="other")
+        admission.hold(large)
+        assert not admission.enters(small), "it is the large one's turn"
+        assert admission.enters(other)
+        assert admission.leave(inside) == [large]
+
     def test_a_caller_at_its_own_limit_holds_up_nobody_else(self) -> None:
         admission = limited(per_caller=TEN)
         assert admission.enters(ticket(10, caller="greedy"))
