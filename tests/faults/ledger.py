@@ -40,6 +40,7 @@ class Account:
         lost: samples without an answer, with what their caller got instead.
         wrong: valid scores that are not their sample's, and stand-ins outside of what was ever scored.
         longest_gap_s: between two scored answers.
+        gap_since_mark_s: the same, since somebody set it to 0.
     """
 
     sent: int = 0
@@ -51,6 +52,7 @@ class Account:
     wrong: list[tuple[int, float | None]] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
     longest_gap_s: float = 0.0
+    gap_since_mark_s: float = 0.0
     last_scored_s: float | None = None
     left: int = 0
     _range: tuple[float, float] = (math.inf, -math.inf)
@@ -75,7 +77,9 @@ class Account:
         self.took_s.append(now_s - started_s)
         if has_score:
             if self.last_scored_s is not None:
-                self.longest_gap_s = max(self.longest_gap_s, now_s - self.last_scored_s)
+                gap_s = now_s - self.last_scored_s
+                self.longest_gap_s = max(self.longest_gap_s, gap_s)
+                self.gap_since_mark_s = max(self.gap_since_mark_s, gap_s)
             self.last_scored_s = now_s
 
     def quantile_s(self, share: float) -> float:

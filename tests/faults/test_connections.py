@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from rayreward import HttpClient
-from tests.faults.conftest import REQUEST_WITHIN_S, Service
 from tests.faults.load import Load
+from tests.faults.service import REQUEST_WITHIN_S, Service
 from tests.faults.test_overload import patient_lane
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.openrlhf, pytest.mark.filterwarnings("ignore")]

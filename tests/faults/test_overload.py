@@ -11,8 +11,9 @@ from rayreward import HandleClient, HttpClient
 from rayreward.client.trainer import TrainerClient
 from rayreward.router.stats import LaneStats, RouterStats
 from rayreward.serve.calls import call_handle
-from tests.faults.conftest import Narrow, Service
+from tests.faults.conftest import Narrow
 from tests.faults.load import Load, NativeCaller, OpenRLHFCaller, TrainerCaller
+from tests.faults.service import Service
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.openrlhf, pytest.mark.filterwarnings("ignore")]
 

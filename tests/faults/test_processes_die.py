@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from tests.faults import victims
-from tests.faults.conftest import Service
 from tests.faults.load import Load
+from tests.faults.service import Service
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.openrlhf, pytest.mark.filterwarnings("ignore")]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.conftest import Service
 from tests.faults.load import Load
 from tests.faults.served_rewards import HANGS_AT
+from tests.faults.service import Service
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.openrlhf, pytest.mark.filterwarnings("ignore")]
 
