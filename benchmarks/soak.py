@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib.util
 import json
 import logging
@@ -161,6 +162,7 @@ class Soak:
                 "of_unexpected_kind": self._unexpected(failed),
             },
             "lost_because": sorted(set(lost))[:5],
+            "wrong": [one for ledger in self.ledgers.values() for acc in ledger.accounts.values() for one in acc.wrong],
             "rewards": {
                 reward: {name: one.summary() for name, one in ledger.accounts.items()}
                 for reward, ledger in self.ledgers.items()
@@ -191,7 +193,8 @@ def main() -> int:
     # OpenRLHF's client writes a line an attempt to stdout; they are not part of the JSON.
     logging.disable(logging.INFO)
     load_before = os.getloadavg()[0]
-    with EmbeddedCluster() as cluster:
+    # Ray tells of every killed process on stdout, which is for the JSON alone.
+    with contextlib.redirect_stdout(sys.stderr), EmbeddedCluster() as cluster:
         service = Service(cluster)
         service.deploy()
         asyncio.run(service.becomes_whole())

@@ -10,7 +10,9 @@ Pure: scores and times are handed in.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _RECENT_SCORES = 512
@@ -91,6 +93,16 @@ class NeutralMeans:
             self._runs.move_to_end(run)
             while len(self._runs) > _MAX_RUNS:
                 self._runs.popitem(last=False)
+
+    def run_means(self, most: int) -> dict[str, float]:
+        """The means of the runs that had a score last, at `most` so many."""
+        latest = itertools.islice(reversed(self._runs.items()), most)
+        return {run: sum(known.recent) / len(known.recent) for run, known in latest}
+
+    def restore(self, means: Mapping[str, float]) -> None:
+        """What another process knew of the runs: each counts as one score, which the next ones outweigh."""
+        for run, mean in reversed(list(means.items())):
+            self._runs.setdefault(run, _Run()).recent.append(mean)
 
     def is_settled(self, run: str, prompt: str) -> bool:
         """Whether all siblings have ended.

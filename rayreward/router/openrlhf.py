@@ -12,7 +12,7 @@ apart, so that a failed sample's wait holds up nobody else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.neutral import NeutralMeans
@@ -25,6 +25,9 @@ _NO_RUN = ""
 
 _WAIT_PAUSE_S = 1.0
 """Between two attempts to score what nobody answered for."""
+
+_RUNS_KEPT = 64
+"""Of a reward, for the router after this one: trainings that are under way at the same time."""
 
 Item = Sample | RewardOutput
 """A sample, or the failure of a malformed one."""
@@ -105,6 +108,15 @@ class OpenRLHFRoute:
         groups = [_group_of(sample) for sample in samples]
         self._note_unseen(name, [(samples[position], outputs[position].score) for position in unseen], run)
         return await self._settle_all(name, samples, groups, outputs, run, within_s=self._policy.answer_within_s)
+
+    def run_means(self) -> dict[str, dict[str, float]]:
+        """By reward and run, the mean of the latest scores."""
+        return {name: means.run_means(_RUNS_KEPT) for name, means in self._means.items()}
+
+    def restore(self, means: Mapping[str, Mapping[str, float]]) -> None:
+        """What another router knew of the runs."""
+        for name in means.keys() & self._router.lanes.keys():
+            self._means.setdefault(name, NeutralMeans()).restore(means[name])
 
     def _note_unseen(self, name: str | None, ended: Sequence[tuple[Sample, float | None]], run: str | None) -> None:
         """Count them among their siblings, who wait for them."""

@@ -31,6 +31,7 @@ from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
 from rayreward.serve.inner import open_inner_lane
 from rayreward.serve.kept import KeptRollouts
+from rayreward.serve.kept_means import KeptMeans
 from rayreward.serve.listener import start_listener
 from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
@@ -53,10 +54,13 @@ class RewardService:
         lanes = {spec.name: await opened.versions(spec) for spec in config.rewards}
         self._router = Router(lanes, main_reward=config.main_reward, log=log, admission=config.admission)
         self._openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
+        self._kept_means = KeptMeans(_app_name())
+        self._openrlhf.restore(await self._kept_means.load())
         self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
         self._listener = await start_listener(self._door, config.listen)
         loop = asyncio.get_running_loop()
         watches = [keep_known(opened.lanes[name], handle) for name, handle in handles.items()]
+        watches.append(self._kept_means.keep_on(self._openrlhf.run_means))
         if opened.has_scaled:
             watches.append(keep_counted(opened.lanes))
         self._watches = [loop.create_task(watch) for watch in watches]
@@ -144,6 +148,7 @@ class RewardService:
             await self._listener.stop()
         for watch in self._watches:
             watch.cancel()
+        await self._kept_means.keep(self._openrlhf.run_means())
         for lane in self._router.lanes.values():
             await lane.close()
         if self._router.log is not None:

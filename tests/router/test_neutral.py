@@ -27,6 +27,18 @@ def test_without_a_valid_sibling_it_is_the_runs_recent_mean() -> None:
     assert means.neutral("another run", "q") == 0.0
 
 
+def test_what_a_lost_process_knew_of_a_run_stands_in_until_its_scores_come() -> None:
+    before, means = NeutralMeans(), NeutralMeans()
+    finished(before, "q", 0.25, 0.75)
+    finished(before, "q", 9.0, run="older than the limit")
+    finished(before, "q", 1.0)
+    means.restore(before.run_means(1))
+    assert means.neutral("r", "q") == pytest.approx(2 / 3)
+    assert means.neutral("older than the limit", "q") == 0.0
+    finished(means, "q", 5.0)
+    assert means.neutral("r", "q") == 5.0, "siblings count before the run"
+
+
 def test_runs_do_not_mix() -> None:
     means = NeutralMeans()
     finished(means, "q", 1.0, run="a")
