@@ -13,9 +13,8 @@ def replicas(deployment: str, *, app: str = "rewards") -> list[psutil.Process]:
 
 
 def controller() -> psutil.Process:
-    """Serve's controller."""
-    [found] = _titled("ServeController")
-    return found
+    """Serve's controller; what it has started itself is younger."""
+    return min(_titled("ServeController"), key=lambda process: float(process.create_time()))
 
 
 def _titled(title: str) -> list[psutil.Process]:
