@@ -54,7 +54,8 @@ _GRACE_S = 5.0
 """Waited for an answer beyond the deadline: the service gives up on samples there, and its answer takes a moment."""
 
 _MAX_ATTEMPTS = 10
-"""With growing pauses up to 20 s in all: a service that restarts is back by then."""
+"""With growing pauses up to 20 s in all: a service that restarts is back by then. One that is full is asked until the
+deadline."""
 
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 """A proxy that restarts answers with these; a reward's own failure never does (it is data in a 200)."""
@@ -197,7 +198,8 @@ class HttpClient(RewardClient):
                     raise error
                 pause_s = error.retry_after_s if isinstance(error, BackpressureError) else 0.0
             pause_s = max(pause_s, min(5.0, 0.1 * 2**attempt) * random.uniform(0.5, 1.0))
-            attempt += 1
+            if not isinstance(error, BackpressureError):  # a full service is there, and has said when to come again
+                attempt += 1
             if attempt >= _MAX_ATTEMPTS or time.monotonic() + pause_s >= deadline_s:
                 raise error
             await self._sleep(pause_s)

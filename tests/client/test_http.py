@@ -169,10 +169,16 @@ class TestRetries:
         await client.ascore([{"response": "a"}])
         assert pauses == [7.0]
 
-    async def test_one_that_stays_full_is_backpressure(self, scripted: Open) -> None:
-        client, _, _ = scripted(*[refusing(429, "full", **{"Retry-After": "Wed, 21 Oct"})] * 20)
+    async def test_one_that_stays_full_is_asked_until_the_deadline(self, scripted: Open) -> None:
+        full = refusing(429, "full", **{"Retry-After": "1"})
+        client, script, _ = scripted(*[full] * 50)
+        assert (await client.ascore([{"response": "a"}]))[0].score == 0.0
+        assert len(script.requests) == 51
+
+    async def test_one_that_is_full_for_longer_than_there_is_time_is_backpressure(self, scripted: Open) -> None:
+        client, _, _ = scripted(refusing(429, "full", **{"Retry-After": "Wed, 21 Oct"}))
         with pytest.raises(BackpressureError, match="full") as caught:
-            await client.ascore([{"response": "a"}])
+            await client.ascore([{"response": "a"}], timeout_s=0.5)
         assert caught.value.retry_after_s == 1.0
 
     @pytest.mark.parametrize(

@@ -30,17 +30,19 @@ async def patient_lane() -> LaneStats:
 
 
 async def test_at_ten_times_its_capacity_every_sample_is_scored_in_the_end(narrow: Narrow) -> None:
-    callers = [
+    native = [
         NativeCaller("http own port", HttpClient(narrow.fast_url), "narrow"),
         NativeCaller("msgpack own port", HttpClient(narrow.fast_url, format="msgpack"), "narrow"),
         NativeCaller("http proxy", HttpClient(narrow.url), "narrow"),
         NativeCaller("handle", HandleClient("narrow"), "narrow"),
+    ]
+    trainings = [
         TrainerCaller("trainer", TrainerClient("narrow", reward="narrow", run="trainer")),
         OpenRLHFCaller("openrlhf own port", f"{narrow.fast_url}/get_reward?run=narrow"),
         OpenRLHFCaller("openrlhf proxy", f"{narrow.url}/get_reward?run=narrow"),
     ]
-    # The router lets in eight samples at once; these ask for 112 at once, again and again.
-    async with Load(callers * 2, samples_a_request=8) as load:
+    # The router lets in eight samples at once; these ask for eighty at once, again and again.
+    async with Load([*native, *trainings, *trainings], samples_a_request=8) as load:
         await load.goes_on(48)
     load.ledger.check()
     stats = await stats_of("narrow")
