@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from rayreward.errors import UnknownRewardError, did_you_mean
 from rayreward.log.record import LogRecord, RewardLog
 from rayreward.router.admission import Admission, AdmissionPolicy, Gate, Ticket
-from rayreward.router.lane import Lane, RewardLane
+from rayreward.router.lane import Lane
 from rayreward.router.prescale import Prescaled
+from rayreward.router.reward_lane import RewardLane
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats, RunTally
 from rayreward.router.stats import RouterStats

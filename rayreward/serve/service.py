@@ -16,9 +16,11 @@ from starlette.requests import Request
 
 from rayreward.log.record import RewardLog
 from rayreward.router.config import ServiceConfig
-from rayreward.router.lane import Lane, LanePolicy, RewardLane, Slots, limits_of, open_lane
+from rayreward.router.lane import Lane, open_lane
+from rayreward.router.lane_policy import LanePolicy, Slots, limits_of
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.prescale import Prescaled
+from rayreward.router.reward_lane import RewardLane
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.router import Router
 from rayreward.router.runs import RunStats

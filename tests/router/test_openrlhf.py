@@ -14,7 +14,8 @@ from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import LanePolicy, open_lane
+from rayreward.router.lane import open_lane
+from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Lane, Router
 from rayreward.testing import ManualClock

@@ -13,7 +13,7 @@ import pytest
 from rayreward import RewardFunction
 from rayreward.errors import RolloutError, UnknownRewardError
 from rayreward.router.config import Limits, OpenRLHFPolicy
-from rayreward.router.lane import LanePolicy
+from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.prescale import ReplicaRange
 from rayreward.serve.door import Door
 from rayreward.testing import HANG, ScriptedReward, served
