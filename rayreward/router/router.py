@@ -18,8 +18,8 @@ from rayreward.router.reward_lane import RewardLane
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats, RunTally
 from rayreward.router.stats import RouterStats
-from rayreward.router.terms import Priority, Terms, rank_of
-from rayreward.types import FailureKind, RewardInfo, RewardOutput, Sample
+from rayreward.router.terms import Terms, rank_of
+from rayreward.types import FailureKind, Priority, RewardInfo, RewardOutput, Sample
 from rayreward.wire import VersionsChangeBody
 
 __all__ = ["Lane", "Router"]
@@ -100,6 +100,7 @@ class Router:
         samples: Sequence[Sample],
         *,
         timeout_s: float | None = None,
+        priority: Priority = "train",
         caller: str | None = None,
         group_size: int | None = None,
     ) -> list[RewardOutput]:
@@ -110,7 +111,7 @@ class Router:
         name, lane = self.lane(name)
         if not samples:
             return []
-        terms = Terms(timeout_s, 0, caller or "", group_size)
+        terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
         ticket = _ticket(name, samples, terms)
         if self._gate.admission.enters(ticket):
             return await self._score_inside(lane, samples, terms, ticket)

@@ -27,7 +27,6 @@ from rayreward.router.runs import RunStats
 from rayreward.router.shadows import telling
 from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import RouterStats
-from rayreward.router.terms import Priority
 from rayreward.router.versions import VersionedLane
 from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
@@ -37,7 +36,7 @@ from rayreward.serve.listener import start_listener
 from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
 from rayreward.wire import ServiceBody, VersionsChangeBody
 
 
