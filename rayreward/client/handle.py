@@ -116,7 +116,7 @@ class HandleClient(RewardClient):
 
 def _forget_idle(lanes: Lanes) -> None:
     if len(lanes) >= _MAX_LANES:
-        for key in [key for key, lane in lanes.items() if not lane.waiting_count and not lane.stats.in_flight_count]:
+        for key in [key for key, lane in lanes.items() if lane.is_idle]:
             del lanes[key]
 
 

@@ -31,6 +31,7 @@ from rayreward.router.hedging import HedgeStats, hedged
 from rayreward.router.lane_policy import LanePolicy, Slots
 from rayreward.router.lookup import Lookup
 from rayreward.router.prescale import Prescaled, Wishes
+from rayreward.router.prompt_queues import Aimed, PromptQueues
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.sizing import BatchSizer
 from rayreward.router.stats import CacheSummary, LaneStats
@@ -47,7 +48,8 @@ class Lane:
     """One reward's way through the router; `open_lane` makes it.
 
     Attributes:
-        coalescer: forms batches and sends them; or scores at once, where that is in this process.
+        coalescer: forms batches and sends them; one queue a replica where prompts belong to replicas; or scores at
+            once, where that is in this process.
         is_ready: whether a replica has loaded the reward.
         version: as the last answering replica reported it.
         facts: as a replica told them; those of an older version are asked again.
@@ -58,7 +60,7 @@ class Lane:
         now: the clock, in seconds.
     """
 
-    coalescer: Coalescer | Direct
+    coalescer: Coalescer | PromptQueues | Direct
     wishes: Wishes = field(default_factory=Wishes.refused)
     can_sleep: bool = False
     description: str | None = None
@@ -281,33 +283,43 @@ def open_lane(
     policy: LanePolicy,
     now: Clock,
     sizer: BatchSizer | None = None,
+    aimed: Aimed | None = None,
 ) -> Lane:
     """The lane of one reward.
 
     Args:
         send: carries a batch to a replica and brings its outputs.
-        slot_count: batches under way at once.
+        slot_count: batches under way at once; of one replica, where they are called one by one.
         limits: what one batch may hold.
         policy: how its samples are treated.
         now: the clock, in seconds.
         sizer: how much of the limits a call uses; all of them where left out.
+        aimed: the replicas, where each prompt belongs to one.
     """
     breaker, hedges = Breaker(policy.breaker, now=now), HedgeStats()
-    if policy.hedge_after_s is not None:
-        send = hedged(send, after_s=policy.hedge_after_s, stats=hedges)
-    halving = bisecting(
-        guarded(send, breaker), scores_one_by_one=lambda: lane.facts is None or lane.facts.scores_one_by_one
-    )
 
-    async def send_and_land(batch: list[Sample]) -> Sequence[RewardOutput]:
-        outputs = await halving(batch)
-        if lane.lookup is not None and lane.lookup.is_leading:
-            outputs = to_outputs(outputs, len(batch))
-            lane.lookup.land(batch, outputs)
-        return outputs
+    def carried(way: Send) -> Send:
+        if policy.hedge_after_s is not None:
+            way = hedged(way, after_s=policy.hedge_after_s, stats=hedges, again=send)
+        halving = bisecting(
+            guarded(way, breaker), scores_one_by_one=lambda: lane.facts is None or lane.facts.scores_one_by_one
+        )
+
+        async def send_and_land(batch: list[Sample]) -> Sequence[RewardOutput]:
+            outputs = await halving(batch)
+            if lane.lookup is not None and lane.lookup.is_leading:
+                outputs = to_outputs(outputs, len(batch))
+                lane.lookup.land(batch, outputs)
+            return outputs
+
+        return send_and_land
+
+    def open_queue(replica: str | None = None) -> Coalescer:
+        way = send if aimed is None or replica is None else aimed.send_to(replica)
+        return Coalescer(carried(way), slot_count=slot_count, limits=limits, now=now, sizer=sizer)
 
     lane = Lane(
-        Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now, sizer=sizer),
+        open_queue() if aimed is None else PromptQueues(aimed.running, open_queue),
         Wishes(policy.replicas, now=now),
         can_sleep=policy.replicas.least == 0,
         now=now,
