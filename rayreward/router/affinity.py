@@ -36,7 +36,7 @@ def choose_replica(key: str, replicas: Sequence[str]) -> str | None:
 
     Example:
         >>> choose_replica("2 + 2?", ["a", "b", "c"])
-        'b'
+        'c'
     """
     if len(replicas) < 2:
         return replicas[0] if replicas else None
