@@ -13,6 +13,7 @@ import httpx
 import pytest
 from ray import serve
 
+from rayreward import HttpClient
 from rayreward.router.config import ServiceConfig
 from rayreward.serve.cluster import EmbeddedCluster
 
@@ -20,15 +21,11 @@ pytestmark = pytest.mark.ray
 
 APP = "affinity"
 REWARDS = Path(__file__).with_name("served_rewards.py")
+AIMED = {"import_path": f"{REWARDS}::process", "isolation": "inline", "prompt_affinity": True}
 SERVICE = {
     "rewards": [
-        {
-            "name": "pid",
-            "import_path": f"{REWARDS}::process",
-            "isolation": "inline",
-            "num_replicas": 3,
-            "prompt_affinity": True,
-        }
+        {**AIMED, "name": "pid", "num_replicas": 3},
+        {**AIMED, "name": "sleeper", "autoscaling_config": {"min_replicas": 0, "max_replicas": 2}},
     ]
 }
 PROMPT_COUNT, SIBLING_COUNT = 60, 8
@@ -93,3 +90,10 @@ def test_a_replica_that_dies_takes_no_sample_with_it_and_the_others_keep_their_p
     assert after.keys() == before.keys()
     kept = [prompt for prompt, pids in before.items() if lost not in pids]
     assert all(before[prompt] <= after[prompt] for prompt in kept)
+
+
+def test_one_that_sleeps_wakes_for_its_first_prompt_and_is_asked_by_name_then(url: str) -> None:
+    with HttpClient(url) as client:
+        outputs = [client.score([{"prompt": "p", "response": "r"}], reward="sleeper")[0] for _ in range(3)]
+    assert len({output.score for output in outputs}) == 1
+    assert outputs[0].is_valid
