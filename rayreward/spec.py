@@ -184,6 +184,9 @@ class RewardSpec(PartSpec):
             to compute, from 256 samples of a dear reward to 2,048 of a trivial one; see `rayreward.router.sizing`.
         max_batch_bytes: the same in bytes. Above the default a call goes through Ray's object store, which costs more.
         max_batch_tokens: the same in tokens, as `Sample.token_count` has them; no limit where left out.
+        prompt_affinity: all samples of a prompt (their `group_id`, else its text) go to one replica, whatever requests
+            they come in: for rewards that reuse what they have computed of a prompt. A replica may then stand idle
+            while samples wait for another.
         hedge_after_s: a batch without an answer for so long is sent once more, and the first answer counts. It costs
             up to twice the work, on other replicas; off where left out.
         cache_entries: scores that the router keeps of a reward that declares itself deterministic and does not run
@@ -206,6 +209,7 @@ class RewardSpec(PartSpec):
     max_batch_samples: int | None = pydantic.Field(default=None, ge=1)
     max_batch_bytes: int = pydantic.Field(default=DIRECT_MAX_BYTES, ge=1)
     max_batch_tokens: int | None = pydantic.Field(default=None, ge=1)
+    prompt_affinity: bool = False
     hedge_after_s: float | None = pydantic.Field(default=None, gt=0)
     cache_entries: int = pydantic.Field(default=100_000, ge=0)
     cache_bytes: int = pydantic.Field(default=256 * 2**20, ge=0)
@@ -229,6 +233,10 @@ class RewardSpec(PartSpec):
             raise ValueError(
                 "in_router: the reward runs inline in the router, without replicas: leave out isolation, "
                 "process_count, num_replicas, autoscaling_config and ray_actor_options, or in_router"
+            )
+        if self.in_router and self.prompt_affinity:
+            raise ValueError(
+                "in_router: the reward has no replicas for prompts to belong to: leave out prompt_affinity"
             )
         return self
 

@@ -33,8 +33,10 @@ from rayreward.router.admission import AdmissionPolicy
 from rayreward.router.batching import BatchLimits
 from rayreward.router.config import Limits, OpenRLHFPolicy
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import LanePolicy, RewardLane, open_lane
+from rayreward.router.lane import open_lane
+from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.openrlhf import OpenRLHFRoute
+from rayreward.router.reward_lane import RewardLane
 from rayreward.router.rollout import Rollout
 from rayreward.router.router import Router
 from rayreward.router.shadows import telling

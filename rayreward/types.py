@@ -14,10 +14,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from rayreward.errors import InvalidInputError, InvalidOutputError, shown
 from rayreward.messages import Message, as_messages, prompt_text, split_chat
+
+Priority = Literal["train", "eval", "batch"]
+"""Who goes first where samples wait, the most urgent one first; see `rayreward.router.terms.PRIORITIES`."""
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -131,6 +131,7 @@ class TestSpec:
             ({"builtin": "length", "process_count": 0}, "process_count"),
             ({"builtin": "length", "in_router": True, "num_replicas": 1}, "without replicas"),
             ({"builtin": "length", "in_router": True, "isolation": "process"}, "without replicas"),
+            ({"builtin": "length", "in_router": True, "prompt_affinity": True}, "no replicas for prompts to belong to"),
         ],
     )
     def test_a_mistake_is_named(self, data: dict[str, Any], reason: str) -> None:

@@ -40,6 +40,13 @@ class TestRequests:
         ]
         assert there_and_back(samples) == samples
 
+    @pytest.mark.parametrize("format", ["json", "msgpack"])
+    def test_the_priority_is_read_whether_or_not_every_sample_fits(self, format: wire.Format) -> None:
+        body = wire.encode_score_request([Sample(response="a")], priority="eval", format=format)
+        assert wire.decode_score_request(body, format=format).priority == "eval"
+        assert wire.decode_score_request(b'{"samples": [5], "priority": "batch"}').priority == "batch"
+        assert wire.decode_score_request(b'{"samples": []}').priority == "train"
+
     def test_numbers_and_arrays_of_data_sets_become_plain(self) -> None:
         [sample] = there_and_back([Sample(response="a", label=np.int64(4), metadata={"ids": np.arange(2)})])
         assert isinstance(sample, Sample)

@@ -106,7 +106,9 @@ def _score(options: ScoreOptions) -> Summary:
 
 async def _drive(data: DataFile, out: OutputFile, source: Source, batch_samples: int, reporter: Reporter) -> None:
     async def send(samples: Sequence[Sample]) -> list[RewardOutput]:
-        return await source.client.ascore(samples, reward=source.reward, timeout_s=source.timeout_s, run=source.run)
+        return await source.client.ascore(
+            samples, reward=source.reward, timeout_s=source.timeout_s, run=source.run, priority="batch"
+        )
 
     ticker = asyncio.create_task(_tick(reporter))
     async with source.client:

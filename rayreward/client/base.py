@@ -15,7 +15,8 @@ from typing import Any, Self
 from rayreward.client.sync import run_sync
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.router.prescale import Prescaled
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.router.terms import priority_of
+from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
 
 
 class RewardClient(ABC):
@@ -37,6 +38,7 @@ class RewardClient(ABC):
         timeout_s: float | None,
         run: str | None,
         step: int | None,
+        priority: Priority,
     ) -> Awaitable[list[RewardOutput]]:
         """Carry samples away and bring one output each, in order."""
 
@@ -56,6 +58,7 @@ class RewardClient(ABC):
         timeout_s: float | None = None,
         run: str | None = None,
         step: int | None = None,
+        priority: Priority = "train",
     ) -> list[RewardOutput]:
         """One output a sample, in order.
 
@@ -65,16 +68,19 @@ class RewardClient(ABC):
             timeout_s: after which samples without an answer fail as `timeout`.
             run: the training that asks, for the reward log and `arun_stats`.
             step: of that training, where it is known.
+            priority: who goes first where samples wait: "train", then "eval", then "batch".
 
         Raises:
             UnknownRewardError: no such reward.
+            InvalidInputError: no such priority, or a sample that is none.
             ServiceUnavailableError: the service cannot be reached.
             AuthenticationError: the token is missing or wrong.
         """
         values = [as_sample(sample) for sample in samples]
+        priority = priority_of(priority)
         if not values:
             return []
-        return await self._send(reward, values, timeout_s=timeout_s, run=run, step=step)
+        return await self._send(reward, values, timeout_s=timeout_s, run=run, step=step, priority=priority)
 
     async def aprescale(self, reward: str, replicas: int, *, for_s: float) -> Prescaled:
         """Have replicas started before there is work for them: before a rollout ends, say.
@@ -99,9 +105,10 @@ class RewardClient(ABC):
         timeout_s: float | None = None,
         run: str | None = None,
         step: int | None = None,
+        priority: Priority = "train",
     ) -> list[RewardOutput]:
         """`ascore` for code that is not async."""
-        return run_sync(self.ascore(samples, reward=reward, timeout_s=timeout_s, run=run, step=step))
+        return run_sync(self.ascore(samples, reward=reward, timeout_s=timeout_s, run=run, step=step, priority=priority))
 
     def prescale(self, reward: str, replicas: int, *, for_s: float) -> Prescaled:
         """`aprescale` for code that is not async."""

@@ -21,13 +21,13 @@ from rayreward.router.prescale import Prescaled
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats
 from rayreward.serve.calls import call_handle
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
 from rayreward.wire import VersionsChangeBody
 
 _MAX_LANES = 64
 """Lanes kept: a trainer that names its steps opens one a step, and never uses it again."""
 
-Lanes = dict[tuple[str | None, str | None, int | None], Coalescer]
+Lanes = dict[tuple[str | None, str | None, int | None, Priority], Coalescer]
 
 
 class HandleClient(RewardClient):
@@ -95,22 +95,24 @@ class HandleClient(RewardClient):
         timeout_s: float | None,
         run: str | None,
         step: int | None,
+        priority: Priority,
     ) -> Awaitable[list[RewardOutput]]:
         lanes = self._lanes.setdefault(asyncio.get_running_loop(), {})
-        lane = lanes.get((reward, run, step))
+        lane = lanes.get((reward, run, step, priority))
         if lane is None:
             _forget_idle(lanes)
-            lane = lanes[reward, run, step] = self._open_lane(reward, run, step)
+            lane = lanes[reward, run, step, priority] = self._open_lane(reward, run, step, priority)
         return lane.score(samples, timeout_s=self._timeout_s if timeout_s is None else timeout_s)
 
-    def _open_lane(self, reward: str | None, run: str | None, step: int | None) -> Coalescer:
+    def _open_lane(self, reward: str | None, run: str | None, step: int | None, priority: Priority) -> Coalescer:
         async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
             give_up_s = time.monotonic() + self._timeout_s
             while True:
                 try:
                     outputs: Sequence[RewardOutput] = await call_handle(
-                        self._handle, "score", reward, batch, timeout_s=self._timeout_s, run=run, step=step
-                    )
+                        self._handle, "score", reward, batch,
+                        timeout_s=self._timeout_s, run=run, step=step, priority=priority,
+                    )  # fmt: skip
                 except BackpressureError as error:
                     if time.monotonic() + error.retry_after_s >= give_up_s:
                         raise
@@ -123,7 +125,7 @@ class HandleClient(RewardClient):
 
 def _forget_idle(lanes: Lanes) -> None:
     if len(lanes) >= _MAX_LANES:
-        for key in [key for key, lane in lanes.items() if not lane.waiting_count and not lane.stats.in_flight_count]:
+        for key in [key for key, lane in lanes.items() if lane.is_idle]:
             del lanes[key]
 
 

@@ -35,7 +35,7 @@ from rayreward.errors import (
 from rayreward.router.prescale import Prescaled
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
 from rayreward.wire import (
     Format,
     PrescaleBody,
@@ -154,19 +154,25 @@ class HttpClient(RewardClient):
         timeout_s: float | None,
         run: str | None,
         step: int | None,
+        priority: Priority,
     ) -> list[RewardOutput]:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         url = self._url if self._is_endpoint else f"{self._url}/v1/rewards/{quote(reward or '', safe='')}".rstrip("/")
         slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
 
+        def encoded(part: Sequence[Sample]) -> bytes:
+            return encode_score_request(
+                part, timeout_s=limit_s, run=run, step=step, priority=priority, format=self._format
+            )
+
         async def send(part: Sequence[Sample]) -> list[RewardOutput]:
             refused: list[RewardOutput | None] = [None] * len(part)
             try:
-                body = encode_score_request(part, timeout_s=limit_s, run=run, step=step, format=self._format)
+                body = encoded(part)
             except InvalidInputError:  # what JSON cannot hold fails alone
                 refused = [refusal_of(sample) for sample in part]
                 part = [sample for sample, refusal in zip(part, refused, strict=True) if refusal is None]
-                body = encode_score_request(part, timeout_s=limit_s, run=run, step=step, format=self._format)
+                body = encoded(part)
             scored: Iterator[RewardOutput] = iter(())
             if part:
                 async with slots:

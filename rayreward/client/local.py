@@ -15,7 +15,7 @@ from rayreward.client.sync import background_loop, keep_inherited, run_sync
 from rayreward.errors import ConfigError, UnknownRewardError, did_you_mean
 from rayreward.function import RewardFunction
 from rayreward.spec import load_reward
-from rayreward.types import FailureKind, RewardInfo, RewardOutput, Sample
+from rayreward.types import FailureKind, Priority, RewardInfo, RewardOutput, Sample
 from rayreward.workers import Runner, build_runner
 
 
@@ -60,6 +60,7 @@ class LocalClient(RewardClient):
         timeout_s: float | None,
         run: str | None,
         step: int | None,
+        priority: Priority,
     ) -> list[RewardOutput]:
         name = reward or next(iter(self._rewards))
         if name not in self._rewards:

@@ -30,7 +30,8 @@ from rayreward.errors import (
 )
 from rayreward.outcome import failed_output
 from rayreward.router.coalescer import Coalescer, Send
-from rayreward.types import RewardOutput, Sample
+from rayreward.router.terms import priority_of
+from rayreward.types import Priority, RewardOutput, Sample
 
 _REFUSALS = (UnknownRewardError, AuthenticationError, ConfigError)
 """What no sample is to blame for and no waiting cures."""
@@ -43,6 +44,7 @@ class RunClient:
         client: what carries the samples.
         reward: by which; the service's main reward where left out.
         run: the training that asks.
+        priority: its class; see `RewardClient.ascore`.
         wait_s: how long samples wait for a reward that nobody answers for before they fail as `unavailable`.
         max_unavailable_s: after so long without any answer the training is stopped; None never stops it.
         now: the clock, in seconds.
@@ -62,12 +64,14 @@ class RunClient:
         *,
         reward: str | None = None,
         run: str | None = None,
+        priority: Priority = "train",
         wait_s: float = 600.0,
         max_unavailable_s: float | None = 900.0,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name, self.run = reward or "", run
+        self._priority = priority_of(priority)
         self._client, self._wait_s, self._max_unavailable_s = client, wait_s, max_unavailable_s
         self._now, self._sleep = now, sleep
         self._answered_s: float | None = None
@@ -139,7 +143,9 @@ class RunClient:
 
     async def _send(self, samples: Sequence[Sample], step: int | None = None) -> list[RewardOutput]:
         try:
-            outputs = await self._client.ascore(samples, reward=self.name or None, run=self.run, step=step)
+            outputs = await self._client.ascore(
+                samples, reward=self.name or None, run=self.run, step=step, priority=self._priority
+            )
         except _REFUSALS as error:
             self._refusal = error
             raise

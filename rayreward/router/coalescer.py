@@ -146,6 +146,11 @@ class Coalescer:
         """How much they are."""
         return self._queue.waiting
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self._queue and not self._under_way
+
     async def score(
         self, samples: Sequence[Sample], *, timeout_s: float | None = None, rank: int = 0, caller: str = ""
     ) -> list[RewardOutput]:
@@ -156,7 +161,7 @@ class Coalescer:
         if not samples:
             return []
         if self._is_closed:
-            return [_closed() for _ in samples]
+            return [closed_output() for _ in samples]
         loop = asyncio.get_running_loop()
         turn = self._turn
         if turn is None or self._gather is not None:  # who gathers waits for longer than a turn
@@ -297,7 +302,7 @@ class Coalescer:
         """Cancel what is under way and take nothing more; samples without an answer fail as `cancelled`."""
         self._is_closed = True
         while entries := self._queue.take():
-            self._deliver(entries, [_closed()] * len(entries), self._now())
+            self._deliver(entries, [closed_output()] * len(entries), self._now())
         for task in list(self._under_way):
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
@@ -336,5 +341,6 @@ def _timings(
     return timings
 
 
-def _closed() -> RewardOutput:
+def closed_output() -> RewardOutput:
+    """Of a sample that comes too late."""
     return RewardOutput.failed(FailureKind.CANCELLED, "the service was closed before this sample was scored")

@@ -35,7 +35,12 @@ class HedgeStats:
 
 
 def hedged(
-    send: Send, *, after_s: float, stats: HedgeStats, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    send: Send,
+    *,
+    after_s: float,
+    stats: HedgeStats,
+    again: Send | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Send:
     """`send`, with a second call where the first takes longer than `after_s`.
 
@@ -43,6 +48,7 @@ def hedged(
         send: the call.
         after_s: seconds without an answer.
         stats: where it is counted.
+        again: the second call, where it is another than the first.
         sleep: how to wait for so long.
     """
 
@@ -55,7 +61,7 @@ def hedged(
             if first.done():
                 return first.result()
             stats.sent_count += 1
-            calls.append(_start(send, batch))
+            calls.append(_start(again or send, batch))
             answered = await _first_answer(calls)
             stats.won_count += answered is not first
             return answered.result()

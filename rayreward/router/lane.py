@@ -14,7 +14,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from rayreward.errors import RolloutError
 from rayreward.outcome import to_outputs
@@ -22,19 +22,20 @@ from rayreward.router.assembly import Assembly
 from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.bisection import bisecting
-from rayreward.router.breaker import Breaker, BreakerPolicy, guarded, refusal
+from rayreward.router.breaker import Breaker, guarded, refusal
 from rayreward.router.cache import ResultCache
 from rayreward.router.coalescer import Coalescer, Send
 from rayreward.router.direct import Direct
 from rayreward.router.facts import RewardFacts
 from rayreward.router.hedging import HedgeStats, hedged
+from rayreward.router.lane_policy import LanePolicy, Slots
 from rayreward.router.lookup import Lookup
-from rayreward.router.prescale import Prescaled, ReplicaRange, Wishes
+from rayreward.router.prescale import Prescaled, Wishes
+from rayreward.router.prompt_queues import Aimed, PromptQueues
 from rayreward.router.rollout import RewardVersions
-from rayreward.router.sizing import MOST_SAMPLES, BatchSizer, Spread
+from rayreward.router.sizing import BatchSizer
 from rayreward.router.stats import CacheSummary, LaneStats
 from rayreward.router.terms import Clock, Terms, too_late
-from rayreward.spec import RewardSpec
 from rayreward.types import RewardInfo, RewardOutput, Sample
 from rayreward.wire import VersionsChangeBody
 
@@ -42,111 +43,13 @@ _UNTOLD_S = 1.0
 """Samples that have waited so long since replicas heard of any are worth a call of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class LanePolicy:
-    """How one reward's samples are treated.
-
-    Attributes:
-        cache_entries: scores kept of a deterministic reward; 0 scores every sample, twins included.
-        cache_bytes: about how much memory they may take.
-        group_size: of a prompt, for group rewards whose samples do not say.
-        group_wait_s: how long a group's first sample waits for its last.
-        breaker: when the reward is left alone.
-        hedge_after_s: a call without an answer for so long is made once more; None makes each once.
-        replicas: how many there may be.
-    """
-
-    cache_entries: int = 100_000
-    cache_bytes: int = 256 * 2**20
-    group_size: int | None = None
-    group_wait_s: float = 30.0
-    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
-    hedge_after_s: float | None = None
-    replicas: ReplicaRange = field(default_factory=ReplicaRange)
-
-    @classmethod
-    def of(cls, spec: RewardSpec) -> LanePolicy:
-        """What a reward's configuration says."""
-        return cls(
-            cache_entries=spec.cache_entries,
-            cache_bytes=spec.cache_bytes,
-            group_size=spec.group_size,
-            group_wait_s=spec.group_wait_s,
-            hedge_after_s=spec.hedge_after_s,
-            replicas=ReplicaRange.of(spec),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """How many calls may be under way at once.
-
-    Attributes:
-        a_replica: that one takes.
-        most_replicas: that may run.
-    """
-
-    a_replica: int
-    most_replicas: int = 1
-
-    def of(self, replica_count: int | None) -> int:
-        """While so many replicas run; all where that is not known, and one's where none does: it is being started."""
-        count = self.most_replicas if replica_count is None else replica_count
-        return self.a_replica * max(1, min(count, self.most_replicas))
-
-    def spread(self, replica_count: int | None) -> Spread:
-        """Where work is spread: over no replica that may not be there."""
-        return Spread(max(1, min(replica_count or 1, self.most_replicas)), self.a_replica)
-
-
-class RewardLane(Protocol):
-    """A reward's way through the router: a `Lane`, or several versions of it side by side."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether replicas have loaded all that answers callers."""
-        ...
-
-    @property
-    def can_sleep(self) -> bool:
-        """Whether what is not ready may have no replica where nothing is asked for."""
-        ...
-
-    async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
-        """One output a sample, in order."""
-        ...
-
-    async def close(self) -> None:
-        """Take nothing more; what is under way fails as `cancelled`."""
-        ...
-
-    def info(self, name: str) -> RewardInfo:
-        """What is said of the reward in public."""
-        ...
-
-    def all_stats(self, name: str) -> list[LaneStats]:
-        """What is going on, in each version's lane."""
-        ...
-
-    def prescale(self, name: str, replicas: int, *, for_s: float) -> Prescaled:
-        """Wish for replicas; raises `InvalidInputError` where their number is fixed."""
-        ...
-
-    def versions(self, name: str) -> RewardVersions:
-        """Which versions there are, and who meets which."""
-        ...
-
-    async def change(self, name: str, change: VersionsChangeBody) -> RewardVersions:
-        """Another version, or another share of the prompts; raises `RolloutError` where there is none."""
-        ...
-
-
 @dataclass(slots=True)
 class Lane:
     """One reward's way through the router; `open_lane` makes it.
 
     Attributes:
-        coalescer: forms batches and sends them; or scores at once, where that is in this process.
+        coalescer: forms batches and sends them; one queue a replica where prompts belong to replicas; or scores at
+            once, where that is in this process.
         is_ready: whether a replica has loaded the reward.
         version: as the last answering replica reported it.
         facts: as a replica told them; those of an older version are asked again.
@@ -157,7 +60,7 @@ class Lane:
         now: the clock, in seconds.
     """
 
-    coalescer: Coalescer | Direct
+    coalescer: Coalescer | PromptQueues | Direct
     wishes: Wishes = field(default_factory=Wishes.refused)
     can_sleep: bool = False
     description: str | None = None
@@ -372,11 +275,6 @@ class Lane:
         )
 
 
-def limits_of(spec: RewardSpec, *, usual_samples: int = MOST_SAMPLES) -> BatchLimits:
-    """What one call of a reward may hold: what its configuration says, else `usual_samples`."""
-    return BatchLimits(spec.max_batch_samples or usual_samples, spec.max_batch_bytes, spec.max_batch_tokens)
-
-
 def open_lane(
     send: Send,
     *,
@@ -385,33 +283,43 @@ def open_lane(
     policy: LanePolicy,
     now: Clock,
     sizer: BatchSizer | None = None,
+    aimed: Aimed | None = None,
 ) -> Lane:
     """The lane of one reward.
 
     Args:
         send: carries a batch to a replica and brings its outputs.
-        slot_count: batches under way at once.
+        slot_count: batches under way at once; of one replica, where they are called one by one.
         limits: what one batch may hold.
         policy: how its samples are treated.
         now: the clock, in seconds.
         sizer: how much of the limits a call uses; all of them where left out.
+        aimed: the replicas, where each prompt belongs to one.
     """
     breaker, hedges = Breaker(policy.breaker, now=now), HedgeStats()
-    if policy.hedge_after_s is not None:
-        send = hedged(send, after_s=policy.hedge_after_s, stats=hedges)
-    halving = bisecting(
-        guarded(send, breaker), scores_one_by_one=lambda: lane.facts is None or lane.facts.scores_one_by_one
-    )
 
-    async def send_and_land(batch: list[Sample]) -> Sequence[RewardOutput]:
-        outputs = await halving(batch)
-        if lane.lookup is not None and lane.lookup.is_leading:
-            outputs = to_outputs(outputs, len(batch))
-            lane.lookup.land(batch, outputs)
-        return outputs
+    def carried(way: Send) -> Send:
+        if policy.hedge_after_s is not None:
+            way = hedged(way, after_s=policy.hedge_after_s, stats=hedges, again=send)
+        halving = bisecting(
+            guarded(way, breaker), scores_one_by_one=lambda: lane.facts is None or lane.facts.scores_one_by_one
+        )
+
+        async def send_and_land(batch: list[Sample]) -> Sequence[RewardOutput]:
+            outputs = await halving(batch)
+            if lane.lookup is not None and lane.lookup.is_leading:
+                outputs = to_outputs(outputs, len(batch))
+                lane.lookup.land(batch, outputs)
+            return outputs
+
+        return send_and_land
+
+    def open_queue(replica: str | None = None) -> Coalescer:
+        way = send if aimed is None or replica is None else aimed.send_to(replica)
+        return Coalescer(carried(way), slot_count=slot_count, limits=limits, now=now, sizer=sizer)
 
     lane = Lane(
-        Coalescer(send_and_land, slot_count=slot_count, limits=limits, now=now, sizer=sizer),
+        open_queue() if aimed is None else PromptQueues(aimed.running, open_queue),
         Wishes(policy.replicas, now=now),
         can_sleep=policy.replicas.least == 0,
         now=now,

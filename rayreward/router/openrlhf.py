@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.neutral import NeutralMeans
 from rayreward.router.router import Router
 from rayreward.trainers.openrlhf import RewardRequest, TrainerAnswer
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, Priority, RewardOutput, Sample
 
 _NO_RUN = ""
 """The run of requests that name none: all of them share one mean."""
@@ -53,20 +54,34 @@ class OpenRLHFRoute:
         self._waiting_count = 0
 
     async def answer(
-        self, name: str | None, request: RewardRequest, *, run: str | None, group_size: int | None = None
+        self,
+        name: str | None,
+        request: RewardRequest,
+        *,
+        run: str | None,
+        group_size: int | None = None,
+        priority: Priority = "train",
     ) -> list[TrainerAnswer]:
-        """One answer a query, in order; `group_size` is how many samples a prompt has, where the request says so.
+        """One answer a query, in order.
+
+        Args:
+            name: the reward; the main one where left out.
+            request: the queries.
+            run: the training.
+            group_size: how many samples a prompt has, where the request says so.
+            priority: of the queries.
 
         Raises:
             UnknownRewardError: no such reward; nothing was scored.
         """
         started_s = self._router.now()
         items, prompts = request.items, request.prompts
-        outputs = await self._score(name, items, prompts, run, group_size)
+        ask = partial(self._score, name, run=run, group_size=group_size, priority=priority)
+        outputs = await ask(items, prompts)
         while (lost := _unavailable(outputs)) and self._router.now() - started_s < self._wait_limit_s:
             # Held rather than answered with a stand-in: the training pauses for as long as its client waits.
             await self._sleep(_WAIT_PAUSE_S)
-            again = await self._score(name, [items[at] for at in lost], [prompts[at] for at in lost], run, group_size)
+            again = await ask([items[at] for at in lost], [prompts[at] for at in lost])
             for position, output in zip(lost, again, strict=True):
                 outputs[position] = output
         left_s = self._policy.answer_within_s - (self._router.now() - started_s)
@@ -79,7 +94,7 @@ class OpenRLHFRoute:
             UnknownRewardError: no such reward; nothing was scored.
         """
         name, _ = self._router.lane(name)
-        outputs = await self._score(name, samples, [_group_of(sample) for sample in samples], run)
+        outputs = await self._score(name, samples, [_group_of(sample) for sample in samples], run=run)
         valid = [position for position, output in enumerate(outputs) if output.is_valid]
         self._record(name, [samples[at] for at in valid], [outputs[at] for at in valid], run)
         return outputs
@@ -133,8 +148,10 @@ class OpenRLHFRoute:
         name: str | None,
         items: Sequence[Item],
         groups: Sequence[str],
+        *,
         run: str | None,
         group_size: int | None = None,
+        priority: Priority = "train",
     ) -> list[RewardOutput]:
         """Score what is a sample; what failed while it was read keeps its failure."""
         name, _ = self._router.lane(name)
@@ -146,7 +163,9 @@ class OpenRLHFRoute:
         try:
             samples = [item for item in items if isinstance(item, Sample)]
             limit_s = self._policy.answer_within_s
-            asked = self._router.score_in_turn(name, samples, timeout_s=limit_s, caller=run, group_size=group_size)
+            asked = self._router.score_in_turn(
+                name, samples, timeout_s=limit_s, priority=priority, caller=run, group_size=group_size
+            )
             scored = iter(await asked)
             outputs = [next(scored) if isinstance(item, Sample) else item for item in items]
         finally:  # a caller that leaves takes its samples out of the groups again

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from rayreward.errors import InvalidInputError, RolloutError
+from rayreward.router.affinity import prompt_key
 from rayreward.router.comparison import ShadowComparison
 from rayreward.types import RewardInfo, Sample
 from rayreward.wire import VersionsChangeBody
@@ -177,9 +178,7 @@ def place_percent(caller: str, sample: Sample) -> float:
         >>> place_percent("ppo-1", one) == place_percent("ppo-1", other)
         True
     """
-    has_id = sample.group_id is not None
-    name = f"{caller}\0{has_id}\0{sample.group_id if has_id else sample.prompt}"
-    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+    digest = hashlib.blake2b(f"{caller}\0{prompt_key(sample)}".encode("utf-8", "surrogatepass"), digest_size=4).digest()
     return int.from_bytes(digest) * 100.0 / _POINTS
 
 

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from rayreward.errors import UnknownRewardError, did_you_mean
 from rayreward.log.record import LogRecord, RewardLog
 from rayreward.router.admission import Admission, AdmissionPolicy, Gate, Ticket
-from rayreward.router.lane import Lane, RewardLane
+from rayreward.router.lane import Lane
 from rayreward.router.prescale import Prescaled
+from rayreward.router.reward_lane import RewardLane
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats, RunTally
 from rayreward.router.stats import RouterStats
-from rayreward.router.terms import Priority, Terms, rank_of
-from rayreward.types import FailureKind, RewardInfo, RewardOutput, Sample
+from rayreward.router.terms import Terms, rank_of
+from rayreward.types import FailureKind, Priority, RewardInfo, RewardOutput, Sample
 from rayreward.wire import VersionsChangeBody
 
 __all__ = ["Lane", "Router"]
@@ -102,6 +103,7 @@ class Router:
         samples: Sequence[Sample],
         *,
         timeout_s: float | None = None,
+        priority: Priority = "train",
         caller: str | None = None,
         group_size: int | None = None,
     ) -> list[RewardOutput]:
@@ -112,7 +114,7 @@ class Router:
         name, lane = self.lane(name)
         if not samples:
             return []
-        terms = Terms(timeout_s, 0, caller or "", group_size)
+        terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
         ticket = _ticket(name, samples, terms)
         if self._gate.admission.enters(ticket):
             return await self._score_inside(lane, samples, terms, ticket)

@@ -6,14 +6,12 @@ What arrives: a deadline, a priority and a name. What leaves: one value that eve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from rayreward.errors import InvalidInputError, did_you_mean
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, Priority, RewardOutput, Sample
 
-Priority = Literal["train", "eval", "batch"]
-
-PRIORITIES: dict[str, int] = {"train": 0, "eval": 1, "batch": 2}
+PRIORITIES: dict[Priority, int] = {"train": 0, "eval": 1, "batch": 2}
 """The most urgent first: GPUs stand still while a training waits, a person waits for an evaluation, nobody for a
 batch. A class is served when those before it have nothing waiting."""
 
@@ -52,16 +50,25 @@ class Ask(Protocol):
 Clock = Callable[[], float]
 
 
-def rank_of(priority: str) -> int:
+def priority_of(text: str) -> Priority:
+    """The priority class of this name.
+
+    Raises:
+        InvalidInputError: there is no such class.
+    """
+    for priority in PRIORITIES:
+        if priority == text:
+            return priority
+    raise InvalidInputError(f"no priority {text!r}; {did_you_mean(str(text), PRIORITIES)}")
+
+
+def rank_of(priority: Priority) -> int:
     """The index of a priority class.
 
     Raises:
         InvalidInputError: there is no such class.
     """
-    rank = PRIORITIES.get(priority)
-    if rank is None:
-        raise InvalidInputError(f"no priority {priority!r}; {did_you_mean(priority, PRIORITIES)}")
-    return rank
+    return PRIORITIES[priority_of(priority)]
 
 
 def too_late(timeout_s: float | None) -> RewardOutput:

@@ -116,6 +116,13 @@ def _reward_deployment(spec: RewardSpec, name: str) -> Any:
             batch_bytes=spec.max_batch_bytes,
             batch_tokens=spec.max_batch_tokens,
         )
+    if spec.prompt_affinity:
+        from rayreward.serve.aiming import aimed_config  # it builds on what Ray may move: only who asks for it depends
+
+        options["request_router_config"] = aimed_config(name)
+        # The queue of each replica keeps to the spec. Serve counts a call for a moment after it was answered, and
+        # would send the next one elsewhere.
+        options["max_ongoing_requests"] = 2 * spec.max_ongoing_requests
     try:
         return serve.deployment(kind).options(**options)
     except (TypeError, ValueError) as error:

@@ -32,11 +32,12 @@ from rayreward.errors import (
 from rayreward.router.config import Limits
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Router
+from rayreward.router.terms import priority_of
 from rayreward.serve.asgi import Answer, ClientGoneError, Request
 from rayreward.serve.openapi import openapi_document
 from rayreward.trainers.openrlhf import decode_request
 from rayreward.trainers.openrlhf import encode_answer as encode_openrlhf_answer
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
 from rayreward.wire import (
     MSGPACK,
     ErrorBody,
@@ -67,6 +68,9 @@ _STATUS: tuple[tuple[type[RayRewardError], int], ...] = (
 _OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json", "/v1/service"})
 """Asked by load balancers and by other routers, which hold no token; they tell nothing of samples."""
 
+_MAX_TOLD = 100
+"""Different mistakes of one kind that the log names: their texts come from outside."""
+
 _CLIENT_GONE = 499
 """Nobody reads it; the status is for access logs."""
 
@@ -89,6 +93,7 @@ class Door:
     ) -> None:
         self._router, self._openrlhf, self._limits, self._token_sha256 = router, openrlhf, limits, token_sha256
         self.service = ServiceBody()
+        self._refused_priorities = set[str]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application, whatever happens."""
@@ -189,7 +194,8 @@ class Door:
         items = [decode_sample(item) for item in body.samples]
         samples = [item for item in items if isinstance(item, Sample)]
         timeout_s = min(body.timeout_s or self._limits.request_timeout_s, self._limits.request_timeout_s)
-        scored = await self._router.score(name, samples, timeout_s=timeout_s, caller=body.run)
+        priority = priority_of(body.priority)
+        scored = await self._router.score(name, samples, timeout_s=timeout_s, priority=priority, caller=body.run)
         self._router.record(name, samples, scored, run=body.run, step=body.step)
         if len(samples) == len(items):
             return scored
@@ -202,8 +208,24 @@ class Door:
         self._check_count(len(asked.items))
         size = request.query("group_size") or ""
         group_size = int(size) if size.isdecimal() else None
-        answers = await self._openrlhf.answer(name, asked, run=request.query("run"), group_size=group_size)
+        priority = self._trainers_priority(request)
+        run = request.query("run")
+        answers = await self._openrlhf.answer(name, asked, run=run, group_size=group_size, priority=priority)
         return Answer(encode_openrlhf_answer(answers))
+
+    def _trainers_priority(self, request: Request) -> Priority:
+        """What an OpenRLHF URL asks for. One that asks for what there is not is told so in the log, once.
+
+        Its samples are a training's all the same: a refused request is a lost reward there, and kills the run.
+        """
+        text = request.query("priority") or "train"
+        try:
+            return priority_of(text)
+        except InvalidInputError as error:
+            if text not in self._refused_priorities and len(self._refused_priorities) < _MAX_TOLD:
+                self._refused_priorities.add(text)
+                _log.warning("%s: %s. Its samples are served as 'train'", request.path, error)
+        return "train"
 
     def _check_count(self, count: int) -> None:
         if count > self._limits.max_request_samples:

@@ -14,7 +14,8 @@ from dataclasses import replace
 from rayreward.router.coalescer import Send
 from rayreward.router.direct import Direct
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import Lane, LanePolicy, limits_of, open_lane
+from rayreward.router.lane import Lane, open_lane
+from rayreward.router.lane_policy import LanePolicy, limits_of
 from rayreward.router.sizing import USUAL_SAMPLES
 from rayreward.spec import RewardSpec
 from rayreward.types import RewardOutput, Sample, Timings

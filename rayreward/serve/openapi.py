@@ -11,6 +11,7 @@ from rayreward import wire
 from rayreward.router.prescale import Prescaled
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats
+from rayreward.router.terms import PRIORITIES
 from rayreward.types import RewardInfo
 
 
@@ -40,9 +41,13 @@ def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
     """OpenAPI 3.1 for a service of these rewards."""
     _, components = msgspec.json.schema_components(_BODIES, ref_template="#/components/schemas/{name}")
     name = [{"name": "reward", "in": "path", "required": True, "schema": {"enum": list(rewards)}}]
-    run = [{"name": "run", "in": "query", "required": False, "schema": {"type": "string"}}]
+    query = [
+        {"name": "run", "in": "query", "required": False, "schema": {"type": "string"}},
+        {"name": "group_size", "in": "query", "required": False, "schema": {"type": "integer"}},
+        {"name": "priority", "in": "query", "required": False, "schema": {"enum": list(PRIORITIES)}},
+    ]
     score = _operation("Score samples", "TypedScoreBody", "AnswerBody", media_types=(_JSON, _MSGPACK))
-    openrlhf = {**_operation("OpenRLHF's remote reward", "OpenRLHFBody", "OpenRLHFAnswerBody"), "parameters": run}
+    openrlhf = {**_operation("OpenRLHF's remote reward", "OpenRLHFBody", "OpenRLHFAnswerBody"), "parameters": query}
     listing = {"type": "object", "properties": {"rewards": {"type": "array", "items": _ref("RewardInfo")}}}
     return {
         "openapi": "3.1.0",

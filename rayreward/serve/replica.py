@@ -68,8 +68,16 @@ class RewardReplica:
         gc.collect()
         gc.freeze()
 
-    async def score(self, samples: Sequence[Sample], told: Backlog | None = None) -> list[RewardOutput]:
-        """One output a sample, in order; `told` is what waits in the router."""
+    async def score(
+        self, samples: Sequence[Sample], told: Backlog | None = None, *, replica: str | None = None
+    ) -> list[RewardOutput]:
+        """One output a sample, in order.
+
+        Args:
+            samples: what to score.
+            told: what waits in the router.
+            replica: whom the call was meant for; Serve's request routing reads it on the way (`serve/aiming.py`).
+        """
         runner = self._started()
         started_s = time.perf_counter()
         self._memory.enter(len(samples), told)

@@ -16,16 +16,18 @@ from starlette.requests import Request
 
 from rayreward.log.record import RewardLog
 from rayreward.router.config import ServiceConfig
-from rayreward.router.lane import Lane, LanePolicy, RewardLane, Slots, limits_of, open_lane
+from rayreward.router.lane import Lane, open_lane
+from rayreward.router.lane_policy import LanePolicy, Slots, limits_of
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.prescale import Prescaled
+from rayreward.router.prompt_queues import Aimed
+from rayreward.router.reward_lane import RewardLane
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.router import Router
 from rayreward.router.runs import RunStats
 from rayreward.router.shadows import telling
 from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import RouterStats
-from rayreward.router.terms import Priority
 from rayreward.router.versions import VersionedLane
 from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
@@ -33,10 +35,11 @@ from rayreward.serve.inner import open_inner_lane
 from rayreward.serve.kept import KeptRollouts
 from rayreward.serve.kept_means import KeptMeans
 from rayreward.serve.listener import start_listener
+from rayreward.serve.running import running_replicas
 from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
 from rayreward.wire import ServiceBody, VersionsChangeBody
 
 
@@ -180,27 +183,28 @@ class _Opened:
 
     async def _lane(self, spec: RewardSpec, name: str) -> Lane:
         self.has_scaled = self.has_scaled or spec.is_scaled
-        lane = await open_inner_lane(spec) if spec.in_router else _open_lane(spec, self._handles[name])
+        lane = await open_inner_lane(spec) if spec.in_router else _open_lane(spec, name, self._handles[name])
         self.lanes[name] = lane
         return lane
 
 
-def _open_lane(spec: RewardSpec, handle: Any) -> Lane:
+def _open_lane(spec: RewardSpec, name: str, handle: Any) -> Lane:
     policy = LanePolicy.of(spec)
 
-    async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
+    async def send(batch: list[Sample], **options: str) -> Sequence[RewardOutput]:
         told = lane.backlog(time.time()) if spec.is_scaled else None
-        outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch, told)
+        outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch, told, **options)
         return outputs
 
-    slots = Slots(spec.max_ongoing_requests, policy.replicas.most)
+    slots, most_samples = Slots(spec.max_ongoing_requests, policy.replicas.most), spec.max_batch_samples or MOST_SAMPLES
+    aimed = None
+    slot_count, spread = slots.of(None), slots.spread(spec.num_replicas)
+    if spec.prompt_affinity:
+        aimed = Aimed(partial(running_replicas, _app_name(), name), lambda replica: partial(send, replica=replica))
+        slot_count, spread = slots.of(1), slots.spread(1)
+    sizer = BatchSizer(spread, most_samples=most_samples)
     lane = open_lane(
-        send,
-        slot_count=slots.of(None),
-        limits=limits_of(spec),
-        policy=policy,
-        now=time.monotonic,
-        sizer=BatchSizer(slots.spread(spec.num_replicas), most_samples=spec.max_batch_samples or MOST_SAMPLES),
+        send, slot_count=slot_count, limits=limits_of(spec), policy=policy, now=time.monotonic, sizer=sizer, aimed=aimed
     )
     lane.slots = slots
     return lane

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from rayreward.types import Priority
+
 Format = Literal["json", "msgpack"]
 """How the native API's bodies are written: the same fields either way."""
 
@@ -28,13 +30,14 @@ class SampleBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
     token_ids: list[int] | None = None
 
 
-class ScoreBody(msgspec.Struct, forbid_unknown_fields=True):
-    """What ``POST /v1/rewards/<reward>`` takes."""
+class ScoreBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What ``POST /v1/rewards/<reward>`` takes; whether there is such a priority is the router's to say."""
 
     samples: list[Any]
     timeout_s: float | None = None
     run: str | None = None
     step: int | None = None
+    priority: str = "train"
 
 
 class TypedScoreBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,6 +47,7 @@ class TypedScoreBody(msgspec.Struct, forbid_unknown_fields=True):
     timeout_s: float | None = None
     run: str | None = None
     step: int | None = None
+    priority: Priority = "train"
 
 
 class PrescaleBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from rayreward.errors import InvalidInputError
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, Priority, RewardOutput, Sample
 from rayreward.wire.bodies import Format, PrescaleBody, SampleBody, ScoreBody, TypedScoreBody, VersionsChangeBody
 
 _MAX_DEPTH = 64
@@ -82,7 +82,7 @@ def _decode_typed(body: bytes, format: Format) -> ScoreBody | None:
         typed: TypedScoreBody = _TYPED[format].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
         return None
-    return ScoreBody(list(typed.samples), typed.timeout_s, typed.run, typed.step)
+    return ScoreBody(list(typed.samples), typed.timeout_s, typed.run, typed.step, typed.priority)
 
 
 def _decode_untyped(body: bytes, format: Format) -> ScoreBody:
@@ -91,7 +91,7 @@ def _decode_untyped(body: bytes, format: Format) -> ScoreBody:
         return msgspec.convert(data, ScoreBody)
     except msgspec.ValidationError as error:
         raise InvalidInputError(
-            f"the body must be {{'samples': [...], 'timeout_s'?, 'run'?, 'step'?}}: {error}"
+            f"the body must be {{'samples': [...], 'timeout_s'?, 'run'?, 'step'?, 'priority'?}}: {error}"
         ) from None
 
 
@@ -205,6 +205,7 @@ def encode_score_request(
     timeout_s: float | None = None,
     run: str | None = None,
     step: int | None = None,
+    priority: Priority = "train",
     format: Format = "json",
 ) -> bytes:
     """The body of a native request.
@@ -213,13 +214,14 @@ def encode_score_request(
         InvalidInputError: a label or a metadata value that JSON cannot hold.
     """
     bodies = [_sample_body(sample) for sample in samples]
+    request = ScoreBody(list(bodies), timeout_s, run, step, priority)
     try:
         if format == "msgpack":
             for body in bodies:
                 body.label, body.metadata = _as_json(body.label), _as_json(body.metadata)
                 body.messages = _as_json(body.messages)
-            return msgspec.msgpack.encode(ScoreBody(list(bodies), timeout_s, run, step), enc_hook=_as_list)
-        return msgspec.json.encode(ScoreBody(list(bodies), timeout_s, run, step), enc_hook=_as_list)
+            return msgspec.msgpack.encode(request, enc_hook=_as_list)
+        return msgspec.json.encode(request, enc_hook=_as_list)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidInputError(f"a sample cannot be written as JSON: {error}") from None
 

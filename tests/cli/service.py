@@ -29,6 +29,7 @@ class LengthService:
         version: that outputs are stamped with.
         scores_requests: how many requests are scored before the reward is gone; all where it is -1.
         runs: that callers named, one a request.
+        priorities: that callers asked for.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class LengthService:
         self.scores_requests = -1
         self.is_ready = True
         self.runs: list[str | None] = []
+        self.priorities: list[str] = []
         self.url = ""
 
     def answer(self, method: str, path: str, authorization: str, body: bytes) -> tuple[int, bytes]:
@@ -52,6 +54,7 @@ class LengthService:
             return self._prescale(body)
         request = decode_score_request(body)
         self.runs.append(request.run)
+        self.priorities.append(request.priority)
         return 200, encode_answer("length", [self._score(item) for item in request.samples])
 
     def _prescale(self, body: bytes) -> tuple[int, bytes]:

@@ -140,6 +140,7 @@ def test_a_service_scores_by_its_reward_of_that_name(run: Run, files: Path, serv
     assert ended.code == 0
     assert [output["score"] for output in outputs(files)] == [float(n) for n in range(10)]
     assert set(service.runs) == {"score:out"}
+    assert set(service.priorities) == {"batch"}, "a training goes first"
 
 
 def test_a_service_that_was_updated_cannot_add_to_a_file(run: Run, files: Path, service: LengthService) -> None:

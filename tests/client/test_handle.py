@@ -98,6 +98,17 @@ async def test_rewards_and_runs_travel_apart(connected: Connect) -> None:
     ]
 
 
+async def test_priorities_travel_apart(connected: Connect) -> None:
+    handle = Handle()
+    client = connected(handle)
+    await asyncio.gather(
+        client.ascore([Sample(response="a")]),
+        client.ascore([Sample(response="b")], priority="batch"),
+        client.ascore([Sample(response="c")], priority="batch"),
+    )
+    assert [(len(call[2]), call[3]["priority"]) for call in handle.calls] == [(1, "train"), (2, "batch")]
+
+
 async def test_a_lost_replica_is_asked_again(connected: Connect) -> None:
     handle = Handle(ActorDiedError())
     assert (await connected(handle).ascore([Sample(response="a")]))[0].score == 1.0

@@ -73,6 +73,21 @@ async def scripted() -> AsyncIterator[Open]:
         await client.aclose()
 
 
+async def test_the_priority_is_said_where_it_is_not_the_usual_one(scripted: Open) -> None:
+    client, script, _ = scripted()
+    await client.ascore([Sample(response="a")])
+    await client.ascore([Sample(response="b")], priority="eval")
+    bodies = [json.loads(request.content) for request in script.requests]
+    assert [body.get("priority") for body in bodies] == [None, "eval"], "an older service knows no such field"
+
+
+async def test_an_unknown_priority_is_answered_with_the_nearest(scripted: Open) -> None:
+    client, script, _ = scripted()
+    with pytest.raises(InvalidInputError, match="no priority 'evla'; did you mean 'eval'"):
+        await client.ascore([Sample(response="a")], priority="evla")  # type: ignore[arg-type]
+    assert script.requests == []
+
+
 class TestAgainstTheDoor:
     async def test_scores_and_lists(self) -> None:
         async with served(

@@ -11,7 +11,7 @@ from rayreward import HttpClient, RewardClient, Sample
 from rayreward.client.run import RunClient
 from rayreward.errors import ServiceUnavailableError, UnknownRewardError
 from rayreward.testing import ManualClock, ScriptedReward, served
-from rayreward.types import FailureKind, RewardInfo, RewardOutput
+from rayreward.types import FailureKind, Priority, RewardInfo, RewardOutput
 
 
 class Carrier(RewardClient):
@@ -19,10 +19,19 @@ class Carrier(RewardClient):
 
     def __init__(self, *answers: Any) -> None:
         self.answers, self.calls = list(answers), list[tuple[list[str], Any, Any, Any]]()
+        self.priorities = list[Priority]()
 
     async def _send(
-        self, reward: str | None, samples: Sequence[Sample], *, timeout_s: Any, run: str | None, step: int | None
+        self,
+        reward: str | None,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: Any,
+        run: str | None,
+        step: int | None,
+        priority: Priority,
     ) -> list[RewardOutput]:
+        self.priorities.append(priority)
         self.calls.append(([sample.response for sample in samples], reward, run, step))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
@@ -104,3 +113,11 @@ async def test_a_reward_that_does_not_exist_stops_the_training(step: int | None)
 def test_travels_to_other_processes() -> None:
     client = RunClient(HttpClient("http://host"), reward="math", run="first")
     assert pickle.loads(pickle.dumps(client)).name == "math"
+
+
+async def test_its_samples_have_the_runs_priority() -> None:
+    carrier = Carrier(RewardOutput(0.5))
+    client, _ = client_of(carrier, priority="eval")
+    await client.ascore([Sample(response="a")])
+    await client.ascore([Sample(response="b")], step=1)
+    assert carrier.priorities == ["eval", "eval"]

@@ -9,7 +9,8 @@ import pytest
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
 from rayreward.router.hedging import HedgeStats, hedged
-from rayreward.router.lane import LanePolicy, open_lane
+from rayreward.router.lane import open_lane
+from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.terms import Terms
 from rayreward.testing import ManualClock
 from rayreward.types import RewardOutput, Sample

@@ -11,7 +11,8 @@ from rayreward.function import Isolation, RewardFunction
 from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import Lane, LanePolicy, Slots, open_lane
+from rayreward.router.lane import Lane, open_lane
+from rayreward.router.lane_policy import LanePolicy, Slots
 from rayreward.router.prescale import ReplicaRange
 from rayreward.router.sizing import BatchSizer
 from rayreward.router.terms import Terms

@@ -14,12 +14,14 @@ from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import LanePolicy, open_lane
+from rayreward.router.lane import open_lane
+from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Lane, Router
 from rayreward.testing import ManualClock
 from rayreward.trainers.openrlhf import RewardRequest, TrainerAnswer, decode_request
 from rayreward.types import FailureKind, RewardOutput, Sample
+from tests.router.stages import Stage, turns
 
 FAILED = RewardOutput.failed(FailureKind.TIMEOUT, "slow")
 
@@ -217,6 +219,21 @@ async def test_a_request_may_say_of_how_many_samples_its_prompts_groups_are() ->
     )
     assert [rewards(one) for one in answers] == [[(1.0, True)], [(1.0, True)]]
     assert sent == [["a", "b"]]
+
+
+async def test_queries_wait_in_the_class_that_their_request_names() -> None:
+    stage = Stage(is_held=True)
+    lane = open_lane(stage, slot_count=1, limits=BatchLimits(max_samples=1), policy=LanePolicy(), now=ManualClock())
+    lane.learn(RewardFacts("v"))
+    own = OpenRLHFRoute(Router({"r": lane}, main_reward="r", now=ManualClock()), OpenRLHFPolicy())
+    calls = [asyncio.create_task(own.answer(None, asking("q", "first"), run=None))]
+    await turns()
+    calls.append(asyncio.create_task(own.answer(None, asking("q", "eval"), run=None, priority="eval")))
+    calls.append(asyncio.create_task(own.answer(None, asking("q", "train"), run=None)))
+    await turns()
+    stage.release()
+    await asyncio.gather(*calls)
+    assert stage.asked == [["first"], ["train"], ["eval"]]
 
 
 class TestWaiting:

@@ -10,7 +10,7 @@ import pytest
 from rayreward import Sample, reward_function
 from rayreward.errors import BackpressureError
 from rayreward.router.admission import AdmissionPolicy, WaitingLimit
-from rayreward.router.lane import LanePolicy
+from rayreward.router.lane_policy import LanePolicy
 from rayreward.testing import HANG, ScriptedReward, served
 from rayreward.wire import VersionsChangeBody
 from tests.router.stages import said, turns

@@ -9,7 +9,8 @@ import pytest
 from rayreward.errors import RolloutError, ServiceUnavailableError
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import Lane, LanePolicy, open_lane
+from rayreward.router.lane import Lane, open_lane
+from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.prescale import ReplicaRange
 from rayreward.router.rollout import Rollout
 from rayreward.router.shadows import telling

@@ -47,3 +47,8 @@ async def patient(response, **kwargs):
 @reward_function
 def scaled(response, factor=1.0):
     return float(response) * factor
+
+
+@reward_function
+def process(response):
+    return float(os.getpid())

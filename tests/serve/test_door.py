@@ -12,14 +12,19 @@ import pytest
 
 from rayreward import RewardFunction
 from rayreward.errors import RolloutError, UnknownRewardError
+from rayreward.router.batching import BatchLimits
 from rayreward.router.config import Limits, OpenRLHFPolicy
-from rayreward.router.lane import LanePolicy
+from rayreward.router.facts import RewardFacts
+from rayreward.router.lane import open_lane
+from rayreward.router.lane_policy import LanePolicy
+from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.prescale import ReplicaRange
+from rayreward.router.router import Router
 from rayreward.serve.door import Door
-from rayreward.testing import HANG, ScriptedReward, served
+from rayreward.testing import HANG, ManualClock, ScriptedReward, served
 from rayreward.types import RewardOutput
 from rayreward.wire import VersionsChangeBody
-from tests.router.stages import turns
+from tests.router.stages import Stage, turns
 
 SCRIPT = {
     "raise": ValueError("no"),
@@ -367,12 +372,73 @@ async def test_requests_of_many_callers_travel_together(service: served) -> None
     assert service.router.lanes["length"].coalescer.stats.batch_count < 64
 
 
+class TestPriorities:
+    @pytest.fixture
+    async def stage(self) -> Stage:
+        return Stage(is_held=True)
+
+    @pytest.fixture
+    async def http(self, stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
+        lane = open_lane(stage, slot_count=1, limits=BatchLimits(max_samples=1), policy=LanePolicy(), now=ManualClock())
+        lane.learn(RewardFacts("v"))
+        router = Router({"r": lane}, main_reward="r", now=ManualClock())
+        door = Door(router, OpenRLHFRoute(router, OpenRLHFPolicy()), Limits())
+        async with httpx.AsyncClient(base_url="http://h", transport=httpx.ASGITransport(door)) as http:
+            yield http
+
+    async def test_trainings_go_before_evaluations_and_those_before_batches(
+        self, stage: Stage, http: httpx.AsyncClient
+    ) -> None:
+        def native(response: str, **more: str) -> Any:
+            return http.post("/v1/rewards/r", json={"samples": [{"response": response}], **more})
+
+        def openrlhf(response: str, **query: str) -> Any:
+            return http.post("/get_reward", json={"query": [response], "prompts": [""]}, params=query)
+
+        calls = [asyncio.create_task(native("first"))]
+        await turns(20)
+        calls += [
+            asyncio.create_task(asked)
+            for asked in (
+                native("batch", priority="batch"), openrlhf("eval", priority="eval"), native("train"),
+                openrlhf("trainer"), native("an eval", priority="eval"),
+            )
+        ]  # fmt: skip
+        await turns(20)
+        stage.release()
+        assert {answer.status_code for answer in await asyncio.gather(*calls)} == {200}
+        assert stage.asked == [["first"], ["train"], ["trainer"], ["eval"], ["an eval"], ["batch"]]
+
+    @pytest.mark.parametrize("samples", [[], [{"response": "a"}]])
+    async def test_an_unknown_one_is_refused_with_the_nearest(
+        self, stage: Stage, http: httpx.AsyncClient, samples: list[Any]
+    ) -> None:
+        answer = await http.post("/v1/rewards/r", json={"samples": samples, "priority": "evla"})
+        assert answer.status_code == 400
+        assert "no priority 'evla'; did you mean 'eval'? Known: batch, eval, train" in strict(answer)["message"]
+        assert stage.asked == []
+
+    async def test_in_openrlhfs_url_it_is_named_in_the_log_once_and_the_training_goes_on(
+        self, stage: Stage, http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        stage.release()
+        for _ in range(2):
+            answer = await http.post("/get_reward", json={"query": ["ab"]}, params={"priority": "evla"})
+            assert answer.json()["rewards"] == [2.0]
+        assert caplog.text.count("no priority 'evla'; did you mean 'eval'") == 1
+        assert "served as 'train'" in caplog.text
+
+
 def test_the_document_describes_what_the_door_takes() -> None:
     from rayreward.serve.openapi import openapi_document
 
     document = json.loads(json.dumps(openapi_document(["length"])))
     schemas = document["components"]["schemas"]
     assert schemas["TypedScoreBody"]["required"] == ["samples"]
+    assert schemas["TypedScoreBody"]["properties"]["priority"] == {
+        "enum": ["batch", "eval", "train"],
+        "default": "train",
+    }
     assert schemas["SampleBody"]["additionalProperties"] is False
     reward = document["paths"]["/v1/rewards/{reward}"]["parameters"][0]
     assert reward["schema"] == {"enum": ["length"]}

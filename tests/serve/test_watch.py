@@ -12,7 +12,8 @@ import pytest
 from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
-from rayreward.router.lane import Lane, LanePolicy, Slots, open_lane
+from rayreward.router.lane import Lane, open_lane
+from rayreward.router.lane_policy import LanePolicy, Slots
 from rayreward.router.prescale import ReplicaRange
 from rayreward.router.terms import Terms
 from rayreward.serve import watch
