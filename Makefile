@@ -1,8 +1,10 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Everything else is for working on rayreward itself.
 PYTHON ?= python3
 BIN := .venv/bin
+# In this order: preflight's cluster has ended before the one that tests/serve keeps for all of its tests starts.
+MEETS_RAY := tests/cli tests/client tests/jobs/preflight tests/router tests/serve tests/test_readme.py
 
-.PHONY: install demo serve check lint types format test test-faults test-runs test-verl bench soak clean
+.PHONY: install demo serve check lint types format test test-faults test-runs test-verl test-ray260 bench soak clean
 
 install: .venv/installed
 
@@ -41,6 +43,15 @@ test-runs: install             ## whole OpenRLHF trainings on this CPU, against 
 test-verl: install             ## verl's own reward code, in an environment of its own
 	RAYREWARD_TEST_VERL=.verl $(BIN)/pytest -m verl
 
+test-ray260: .ray260/installed ## what meets Ray, and needs neither torch nor a trainer, on Ray 2.60
+	.ray260/bin/pytest -m "not openrlhf and not trl and not runs and not verl" $(MEETS_RAY)
+
+.ray260/installed: constraints-ray260.txt pyproject.toml
+	$(PYTHON) -m venv --clear .ray260
+	.ray260/bin/pip install --quiet --disable-pip-version-check --no-deps -r constraints-ray260.txt
+	.ray260/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
 bench: install .reward-kit/installed   ## every benchmark, one after the other: half an hour; results in benchmarks/results
 	$(BIN)/python benchmarks/http_door.py --out benchmarks/results/http_door.json \
 	    --reward-kit-python .reward-kit/bin/python
@@ -62,4 +73,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .verl .reward-kit runs .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .verl .ray260 .reward-kit runs .pytest_cache .mypy_cache .ruff_cache *.egg-info

