@@ -56,7 +56,8 @@ class RolloutActor:
             nonlocal failed, left
             while left > 0:
                 left -= REQUEST_SAMPLES
-                failed += await self._ask()
+                without_score = await self._ask()  # not `failed += await`: others add to it meanwhile
+                failed += without_score
 
         await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
         return failed

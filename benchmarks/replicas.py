@@ -25,8 +25,8 @@ from rayreward.serve.cluster import EmbeddedCluster
 
 REPLICAS = (1, 2, 4, 8)
 BATCH_SAMPLES = 64
-CALLS_A_REPLICA = 60
-"""In one measurement: three seconds of work for each, against tens of milliseconds until all are busy."""
+CALLS_A_REPLICA = 120
+"""In one measurement: six seconds of work for each, against a tenth of one until all are busy and until the last is."""
 
 ADDRESS = f"{Path(__file__).with_name('rewards.py')}::busy"
 

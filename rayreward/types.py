@@ -405,12 +405,12 @@ class RewardInfo:
     Attributes:
         state: "ready", "starting", "unhealthy", or "idle": it may have no replica, has none, and nothing needs one.
         version: content hash of code, configuration and weights; None while no replica has reported it.
-        replicas: that run, as far as the service knows; 0 where it does not.
+        replicas: that run; None where nobody counts them, for their number is fixed.
     """
 
     name: str
     state: str
     version: str | None = None
     description: str | None = None
-    replicas: int = 0
+    replicas: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -232,7 +232,7 @@ class Lane:
             extra["prescaled_replicas"] = wish
         if self.facts is not None and self.facts.reload_failure is not None:
             extra["reload_failure"] = self.facts.reload_failure
-        return RewardInfo(name, self.state, self.version, self.description, self.replica_count or 0, extra)
+        return RewardInfo(name, self.state, self.version, self.description, self.replica_count, extra)
 
     def stats(self, name: str) -> LaneStats:
         """What is going on."""
