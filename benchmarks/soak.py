@@ -32,7 +32,7 @@ import ray
 
 from rayreward import HttpClient
 from rayreward.serve.cluster import EmbeddedCluster
-from tests.faults import victims
+from tests import victims
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.service import Service

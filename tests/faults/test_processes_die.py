@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.faults import victims
+from tests import victims
 from tests.faults.load import Load
 from tests.faults.service import Service
 

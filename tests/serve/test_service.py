@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 
 import httpx
-import psutil
 import pytest
 import ray
 from ray import serve
@@ -13,6 +10,7 @@ from ray import serve
 from rayreward import HandleClient, HttpClient, RewardFunction, reward_function
 from rayreward.errors import ConfigError, ServiceUnavailableError
 from rayreward.serve.cluster import EmbeddedCluster, check_port
+from tests import victims
 
 pytestmark = pytest.mark.ray
 
@@ -105,22 +103,12 @@ def test_a_ray_task_scores_through_the_handle(service: str) -> None:
 
 
 async def test_a_killed_replica_costs_no_sample(service: str) -> None:
-    pids = _replica_pids("slow")
     async with HttpClient(service) as client:
         scoring = [asyncio.ensure_future(client.ascore([{"response": str(n)}], reward="slow")) for n in range(40)]
         await asyncio.wait(scoring, return_when=asyncio.FIRST_COMPLETED)
-        os.kill(pids[0], signal.SIGKILL)
+        victims.replicas("slow")[0].kill()
         outputs = await asyncio.gather(*scoring)
     assert [output.score for [output] in outputs] == [float(number) for number in range(40)]
-
-
-def _replica_pids(deployment: str) -> list[int]:
-    title = f"ServeReplica:rewards:{deployment}"
-    return [
-        process.pid
-        for process in psutil.Process().children(recursive=True)
-        if any(title in part for part in process.cmdline())
-    ]
 
 
 def test_a_function_typed_here_deploys_scores_and_is_reached_by_its_url(cluster: EmbeddedCluster) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from ray import serve
 
@@ -23,6 +22,7 @@ from rayreward.router.config import ServiceConfig
 from rayreward.serve.cluster import EmbeddedCluster
 from rayreward.types import RewardInfo
 from rayreward.wire import VersionsChangeBody as Change
+from tests import victims
 from tests.serve.conftest import REWARDS
 
 pytestmark = pytest.mark.ray
@@ -158,12 +158,7 @@ def logged(log_dir: Path, run: str, *, is_shadow: bool) -> list[dict[str, Any]]:
 
 
 def pids(app: str, deployment: str) -> list[int]:
-    title = f"ServeReplica:{app}:{deployment}"
-    return [
-        process.pid
-        for process in psutil.Process().children(recursive=True)
-        if process.is_running() and any(title in part for part in process.cmdline())
-    ]
+    return [process.pid for process in victims.replicas(deployment, app=app)]
 
 
 class Hot:
