@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("boundary", "wire"),
     ("function", "log"),
     ("decorator",),
-    ("models", "judges"),
+    ("models", "judges", "grading"),
     ("rewards",),
     ("spec",),
     ("workers", "trainers", "serve.calls", "serve.cluster"),
@@ -46,7 +46,19 @@ REACHES_UP = {
 }
 """Imports inside functions that go up, and why; nothing else may."""
 
-WITHOUT_RAY = ("types", "function", "rewards", "models", "judges", "router", "workers", "trainers", "log", "testing")
+WITHOUT_RAY = (
+    "types",
+    "function",
+    "rewards",
+    "models",
+    "judges",
+    "grading",
+    "router",
+    "workers",
+    "trainers",
+    "log",
+    "testing",
+)
 
 
 class Import(NamedTuple):

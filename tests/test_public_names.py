@@ -17,7 +17,7 @@ PUBLIC = {
     ],
     "rayreward.rewards": [
         "BUILTINS", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionReward", "KeywordReward",
-        "LLMJudge", "LengthReward", "MetricRewardOutput", "RewardFunction", "RewardModel", "RewardOutput",
+        "LLMJudge", "LengthReward", "MathReward", "MetricRewardOutput", "RewardFunction", "RewardModel", "RewardOutput",
         "Trajectory", "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],

@@ -12,6 +12,7 @@ from rayreward.rewards.format import FormatReward
 from rayreward.rewards.function import FunctionReward
 from rayreward.rewards.keyword import KeywordReward
 from rayreward.rewards.length import LengthReward
+from rayreward.rewards.math import MathReward
 from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 
 BUILTINS: dict[str, type[RewardFunction]] = {
@@ -21,6 +22,7 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "keyword": KeywordReward,
     "length": LengthReward,
     "llm_judge": LLMJudge,
+    "math": MathReward,
     "reward_model": RewardModel,
 }
 """The names that `builtin:` takes in YAML and `--reward` on the command line."""
@@ -34,6 +36,7 @@ __all__ = [
     "KeywordReward",
     "LLMJudge",
     "LengthReward",
+    "MathReward",
     "MetricRewardOutput",
     "RewardFunction",
     "RewardModel",
