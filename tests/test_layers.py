@@ -15,7 +15,7 @@ ROOT = Path(rayreward.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("messages", "strict", "loading", "versioning"),
+    ("messages", "strict", "loading", "versioning", "forking"),
     ("types",),
     ("batches",),
     ("outcome", "plain", "signature", "compose", "grouping"),
@@ -52,9 +52,9 @@ WITHOUT_RAY = (
     "rewards",
     "models",
     "judges",
-    "grading",
     "router",
     "workers",
+    "forking",
     "trainers",
     "log",
     "testing",

@@ -323,7 +323,7 @@ class ExpressionReader:
     def _root(self) -> Ratio:
         degree = 2
         if self.take("["):
-            if not self.next.text.isdigit() or len(self.next.text) > 3 or self.next.text == "0" * len(self.next.text):
+            if not self.next.text.isdigit() or len(self.next.text) > 9 or self.next.text == "0" * len(self.next.text):
                 raise UnreadableError("a root of no whole degree")
             degree = int(self.next.text)
             self.at += 1

@@ -138,6 +138,8 @@ def _function_size(name: str, arguments: tuple[Ratio, ...]) -> _Size:
         size = _Size(1, exponent.sign * _exp(exponent.log) * base.log)
     elif name == "product":
         size = _Size(sizes[0].sign * sizes[1].sign, sizes[0].log + sizes[1].log)
+    elif name == "quotient":
+        size = _Size(sizes[0].sign * sizes[1].sign, sizes[0].log - sizes[1].log)
     elif name == "binomial":
         size = _Size(1, _log_binomial(*map(_float, sizes)))
     elif name == "abs":
@@ -152,7 +154,7 @@ def _function_size(name: str, arguments: tuple[Ratio, ...]) -> _Size:
         size = _Size(1 if value > 0 else -1, math.log(abs(value)))
     else:
         raise _Unknown
-    if math.isnan(size.log) or (name not in ("power", "product") and size.log < math.log(_NEARLY_ZERO)):
+    if math.isnan(size.log) or (name not in ("power", "product", "quotient") and size.log < math.log(_NEARLY_ZERO)):
         raise _Unknown
     return size
 

@@ -157,6 +157,7 @@ class Arithmetic:
         """The sum, or with ``sign=-1`` the difference."""
         if first.below == second.below:
             return Ratio(self._added(first.above, second.above, sign), first.below)
+        first, second = _within_reach(first, second)
         above = self._added(
             self._multiplied(first.above, second.below), self._multiplied(second.above, first.below), sign
         )
@@ -174,6 +175,7 @@ class Arithmetic:
 
     def difference(self, first: Ratio, second: Ratio) -> Sum:
         """Nothing where both are equal; else something that is as little zero as they are alike."""
+        first, second = _within_reach(first, second)
         return self._added(self._multiplied(first.above, second.below), self._multiplied(second.above, first.below), -1)
 
     def power(self, base: Ratio, exponent: Ratio) -> Ratio:
@@ -285,6 +287,15 @@ class Arithmetic:
         self._work_left -= work
         if self._work_left < 0:
             raise TooLargeError("more arithmetic than an answer needs")
+
+
+def _within_reach(first: Ratio, second: Ratio) -> tuple[Ratio, Ratio]:
+    """Both as they are, or as functions of their parts where bringing them together would take too many products."""
+    crossed = len(first.above) * len(second.below) + len(second.above) * len(first.below)
+    if crossed + len(first.below) * len(second.below) <= MAX_PRODUCT:
+        return first, second
+    closed = [one if one.below == _UNIT else function("quotient", Ratio(one.above), Ratio(one.below)) for one in (first, second)]
+    return closed[0], closed[1]
 
 
 def _is_short_power(term_count: int, exponent: int) -> bool:

@@ -25,6 +25,12 @@ _DEADLINE_SHARE = 0.9
 _MEMORY_BYTES = 512 << 20
 """What one call of math-verify may take; ordinary ones take a few megabytes."""
 
+_ASKED_CHARS = 300
+"""Of an answer that math-verify is asked about; a right one that is neither short nor readable here was not seen."""
+
+_ASKED_GOLDS = 4
+"""How many times the gold answer's length an answer may have that math-verify is asked about, where that is more."""
+
 _SHOWN_CHARS = 80
 """Of an answer, in a reason."""
 
@@ -171,6 +177,9 @@ class MathReward(RewardFunction):
             return _output(verdict.is_equal, "exact", f"{verdict.reason} ({answers})")
         if not self.symbolic:
             return _output(False, "exact", f"{verdict.reason}; math-verify is not asked ({answers})")
+        limit = max(_ASKED_CHARS, _ASKED_GOLDS * len(gold))
+        if len(given) > limit:
+            return _output(False, "exact", f"{verdict.reason}, in more than {limit} characters ({answers})")
         still_open = tuple(gold for one, gold in zip(verdicts, golds, strict=True) if one.is_equal is None)
         return _Asked(still_open, given, answers)
 
