@@ -52,6 +52,7 @@ WITHOUT_RAY = (
     "rewards",
     "models",
     "judges",
+    "grading",
     "router",
     "workers",
     "forking",

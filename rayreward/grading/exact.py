@@ -37,6 +37,7 @@ from rayreward.grading.values import (
 )
 
 _PERCENT = re.compile(r"percent|%", re.IGNORECASE)
+_WIDE_SPACE = re.compile(r"\\q?quad\b")
 _MAX_PAIRED = 60
 """Values of a list that are compared pair by pair."""
 
@@ -78,7 +79,10 @@ def compare(gold: str, given: str, terms: Terms = EXACT) -> Verdict:
         return Verdict(True, "the same text")
     letter = chosen_letter(gold)
     if letter is not None and gold.strip() not in ("e", "i"):
-        return _compare_letter(gold, letter, given)
+        return _compare_letter(letter, given)
+    labelled = letter_and_value(gold)
+    if labelled is not None and chosen_letter(given) is not None:
+        return _compare_letter(labelled[0], given)
     verdict = _compare_texts(gold, given, terms)
     if not verdict.is_equal:
         chosen = letter_and_value(given)
@@ -88,21 +92,24 @@ def compare(gold: str, given: str, terms: Terms = EXACT) -> Verdict:
     return verdict
 
 
-def _compare_letter(gold: str, letter: str, given: str) -> Verdict:
+def _compare_letter(letter: str, given: str) -> Verdict:
     chosen = chosen_letter(given)
     if chosen is None:
         with_value = letter_and_value(given)
         chosen = with_value[0] if with_value else None
     if chosen is not None:
         return Verdict(chosen == letter, f"choice {chosen}, {letter} is right")
-    named = read_answer(given)
-    if isinstance(named, Named) and not isinstance(named.value, Unread):
-        return _compare_values(read_answer(gold), named, EXACT)
+    tokens = tokenise(given)
+    signs = relation_signs(tokens)
+    if len(signs) == 1 and name_of(tokens[: signs[0]]) is not None:  # x = (C)
+        return _compare_letter(letter, given.rpartition("=")[2])
     return Verdict(False, f"no choice, {letter} is right")
 
 
 def _compare_texts(gold: str, given: str, terms: Terms) -> Verdict:
     wanted, found = read_answer(gold), read_answer(given)
+    if r"quad" in given and not isinstance(wanted, Several) and (count := _count_spread(gold, given)) > 1:
+        return Verdict(False, f"{count} values where 1 is right")
     verdict = _compare_values(wanted, found, terms)
     if isinstance(found, Unread) and not isinstance(wanted, Unread | Refused):
         verdict = _compare_unread(gold, given, terms) or verdict
@@ -116,6 +123,13 @@ def _compare_texts(gold: str, given: str, terms: Terms) -> Verdict:
         if _spelled(gold) == _spelled(given):
             return Verdict(True, "the same text but for its layout")
     return verdict
+
+
+def _count_spread(gold: str, given: str) -> int:
+    r"""How many values stand apart by ``\quad``, where the gold answer has no such space."""
+    if _WIDE_SPACE.search(gold):
+        return 1
+    return sum(not isinstance(read_answer(part), Words) for part in _WIDE_SPACE.split(given) if part.strip())
 
 
 def _compare_unread(gold: str, given: str, terms: Terms) -> Verdict | None:

@@ -71,6 +71,8 @@ def extract_answer(response: str, forms: Sequence[Form] = DEFAULT_FORMS) -> Extr
 
 def _extracted(raw: str, form: Form) -> Extracted:
     text = tidied(raw)
+    if "answer" in text[:MAX_ANSWER_CHARS].lower() and (said := _SAID.search(text[:MAX_ANSWER_CHARS])) is not None:
+        text = tidied(said.group(1))
     return Extracted(text[:MAX_ANSWER_CHARS], form, len(text) if len(text) > MAX_ANSWER_CHARS else 0)
 
 

@@ -139,6 +139,10 @@ def _read_side(tokens: Sequence[Token], *, sign: int) -> Value:
         return Several((), is_set=True)
     if [token.text for token in tokens] in ([r"\mathbb", "{", "R", "}"], [r"\mathbb", "R"]):
         return Region((Piece(None, False, None, False),))
+    if len(tokens) > 5 and tokens[0].kind == "letter" and first.isupper() and tokens[1].text == "(":
+        found = _read_brackets(tokens[1:], sign=sign)
+        if isinstance(found, Row):  # P(1, 2): a point with its name
+            return found
     if first in _OPENING:
         found = _read_brackets(tokens, sign=sign)
         if found is not None:

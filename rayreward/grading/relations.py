@@ -93,6 +93,8 @@ def name_of(tokens: Sequence[Token]) -> str | None:
     if set(texts) & {"+", "-", "*", "/", "^", r"\frac", r"\sqrt", r"\pm", "!", "%"}:
         return None
     letters = [token.text for token in tokens if token.kind == "letter"]
+    if letters and set(texts) - set(letters) == {"(", ")", ","}:  # (x, y), f(x, y)
+        return " ".join(texts).casefold()
     has_words = any(token.kind == "word" for token in tokens) or any(
         token.kind == "command" and token.text in _NAMING for token in tokens
     )
