@@ -1,8 +1,8 @@
 """Other ways to write a right answer, and answers that are nearly right.
 
-What arrives: a gold answer of MATH, as LaTeX. What leaves: pairs of a kind and a text. Every equivalent says the same as
-the gold answer to a person who grades; every near miss says something else. They are made from the text alone, by rules
-that know nothing of the grader.
+What arrives: a gold answer of MATH, as LaTeX. What leaves: pairs of a kind and a text. Every equivalent says the same
+as the gold answer to a person who grades; every near miss says something else. They are made from the text alone, by
+rules that know nothing of the grader.
 """
 
 from __future__ import annotations
@@ -223,7 +223,11 @@ def _other_number(gold: str) -> str | None:
 
 def _near_numbers(gold: str, value: Fraction) -> Iterator[Variant]:
     def shown(number: Fraction) -> str:
-        return str(number.numerator) if number.denominator == 1 else rf"\frac{{{number.numerator}}}{{{number.denominator}}}"
+        return (
+            str(number.numerator)
+            if number.denominator == 1
+            else rf"\frac{{{number.numerator}}}{{{number.denominator}}}"
+        )
 
     if value:
         yield "sign", shown(-value)

@@ -7,6 +7,7 @@ What arrives: an answer's text. What leaves: the letter that it chooses. ``C``, 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _FONT = re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|bf|rm|displaystyle)\b")
 _LAYOUT = re.compile(r"\\[ ,;:!]|\\q?quad\b|\\left\b|\\right\b|[{}$*~]")
@@ -15,7 +16,11 @@ _WITH_VALUE = re.compile(r"(?:\(\s?([A-J])\s?\)|([A-J])\s?[.):](?=\s))\s?(\S.{0,
 _MARK = re.compile(r"\(\s?[A-J]\s?\)|\b[A-J]\s?[.)](?=\s)|\b(?:or|and|not)\b")
 _MAX_CHARS = 300
 
+KEPT = 4_096
+"""Answers whose letter is kept: gold ones come again and again."""
 
+
+@lru_cache(maxsize=KEPT)
 def chosen_letter(answer: str) -> str | None:
     r"""The letter that is the whole answer, in capitals.
 
@@ -27,6 +32,7 @@ def chosen_letter(answer: str) -> str | None:
     return found.group(1).upper() if found else None
 
 
+@lru_cache(maxsize=KEPT)
 def letter_and_value(answer: str) -> tuple[str, str] | None:
     r"""A choice with its value behind it, None where there is no such thing or a second choice.
 

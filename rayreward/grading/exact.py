@@ -18,7 +18,7 @@ from rayreward.grading.intervals import as_region, same_regions
 from rayreward.grading.magnitudes import approximately, is_surely_not_zero
 from rayreward.grading.reader import SEPARATORS, read_answer, split_at
 from rayreward.grading.relations import name_of, relation_signs
-from rayreward.grading.sums import Arithmetic, E, PI, Ratio, TooLargeError
+from rayreward.grading.sums import PI, Arithmetic, E, Ratio, TooLargeError
 from rayreward.grading.tokens import joined, tokenise
 from rayreward.grading.units import SHORT_UNITS, Unit
 from rayreward.grading.values import (
@@ -38,6 +38,12 @@ from rayreward.grading.values import (
 
 _PERCENT = re.compile(r"percent|%", re.IGNORECASE)
 _WIDE_SPACE = re.compile(r"\\q?quad\b")
+_OPERATORS = frozenset(
+    (r"\int", r"\iint", r"\iiint", r"\oint", r"\sum", r"\prod", r"\lim", r"\det", r"\bmod", r"\pmod", r"\mod", r"\gcd",
+     r"\lcm", r"\max", r"\min", r"\Gamma", r"\sup", r"\inf", r"\partial", r"\nabla")
+)  # fmt: skip
+"""Work that an answer must not leave to its reader, unless the gold answer does so too."""
+
 _MAX_PAIRED = 60
 """Values of a list that are compared pair by pair."""
 
@@ -66,6 +72,8 @@ class Verdict:
 
 
 EXACT = Terms()
+_SAME_TEXT, _SAME_NUMBER = Verdict(True, "the same text"), Verdict(True, "the same number")
+_ANOTHER_NUMBER = Verdict(False, "another number")
 
 
 def compare(gold: str, given: str, terms: Terms = EXACT) -> Verdict:
@@ -76,7 +84,9 @@ def compare(gold: str, given: str, terms: Terms = EXACT) -> Verdict:
         (True, '2 values where 1 is right')
     """
     if gold == given:
-        return Verdict(True, "the same text")
+        return _SAME_TEXT
+    if not (terms.relative_tolerance or terms.absolute_tolerance) and _is_plain(gold) and _is_plain(given):
+        return _SAME_NUMBER if int(gold) == int(given) else _ANOTHER_NUMBER
     letter = chosen_letter(gold)
     if letter is not None and gold.strip() not in ("e", "i"):
         return _compare_letter(letter, given)
@@ -90,6 +100,11 @@ def compare(gold: str, given: str, terms: Terms = EXACT) -> Verdict:
             other = _compare_texts(gold, chosen[1], terms)
             verdict = other if other.is_equal else verdict
     return verdict
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it is nothing but a few digits: half of all answers are, and reading them costs most of grading them."""
+    return text.isdigit() and len(text) < 19 and text.isascii()
 
 
 def _compare_letter(letter: str, given: str) -> Verdict:
@@ -119,9 +134,9 @@ def _compare_texts(gold: str, given: str, terms: Terms) -> Verdict:
         other = _compare_values(read_answer(gold, commas_group=False), read_answer(given, commas_group=False), terms)
         if other.is_equal:
             return other
-    if verdict.is_equal is None or isinstance(wanted, Words) or isinstance(found, Words):
-        if _spelled(gold) == _spelled(given):
-            return Verdict(True, "the same text but for its layout")
+    has_words = isinstance(wanted, Words) or isinstance(found, Words)
+    if (verdict.is_equal is None or has_words) and _spelled(gold) == _spelled(given):
+        return Verdict(True, "the same text but for its layout")
     return verdict
 
 
@@ -138,6 +153,9 @@ def _compare_unread(gold: str, given: str, terms: Terms) -> Verdict | None:
     value_counts = [len(list(split_at(tokens, SEPARATORS))) for tokens in (wanted, found)]
     if value_counts[0] < value_counts[1] and value_counts[0] == 1:
         return Verdict(False, f"{value_counts[1]} values where 1 is right")
+    left_open = {token.text for token in found} & _OPERATORS - {token.text for token in wanted}
+    if left_open:  # the question's own integral is no answer to it
+        return Verdict(False, f"{min(left_open)} is not worked out")
     signs = relation_signs(found)
     if signs and not relation_signs(wanted) and name_of(found[: signs[0]]) is None:
         return Verdict(False, "a relation where a value is right")
@@ -150,7 +168,9 @@ def _spelled(text: str) -> str:
     return joined(tokenise(text)).replace("{ ", "").replace(" }", "")
 
 
-def _compare_values(gold: Value, given: Value, terms: Terms) -> Verdict:  # noqa: C901, PLR0911
+def _compare_values(gold: Value, given: Value, terms: Terms) -> Verdict:
+    if isinstance(gold, Scalar) and isinstance(given, Scalar):
+        return _compare_scalars(gold, given, terms)
     if isinstance(given, Refused):
         return Verdict(False, f"no answer: {given.reason}")
     if isinstance(gold, Refused | Unread) or isinstance(given, Unread):
@@ -162,8 +182,6 @@ def _compare_values(gold: Value, given: Value, terms: Terms) -> Verdict:  # noqa
         return _compare_regions(gold, given)
     if isinstance(gold, Several) or isinstance(given, Several):
         return _compare_several(gold, given, terms)
-    if isinstance(gold, Scalar) and isinstance(given, Scalar):
-        return _compare_scalars(gold, given, terms)
     if isinstance(gold, Row) and isinstance(given, Row):
         if (gold.opening, gold.closing) != (given.opening, given.closing):
             return Verdict(False, f"{given.opening}…{given.closing} where {gold.opening}…{gold.closing} is right")
@@ -205,27 +223,29 @@ def _compare_ratios(gold: Ratio, given: Ratio, terms: Terms) -> Verdict:
     wanted, found = gold.number, given.number
     if wanted is not None and found is not None:
         if wanted == found:
-            return Verdict(True, "the same number")
+            return _SAME_NUMBER
         if _is_close(wanted, found, terms):
             return Verdict(True, "within the tolerance")
-        return Verdict(False, "another number")
+        return _ANOTHER_NUMBER
     try:
         difference = Arithmetic().difference(gold, given)
     except TooLargeError as error:
         return Verdict(None, str(error))
     if not difference:
         return Verdict(True, "the same expression")
-    if terms.relative_tolerance or terms.absolute_tolerance:
-        numbers = approximately(gold), approximately(given)
-        if numbers[0] is not None and numbers[1] is not None:
-            if _is_close(Fraction(numbers[0]), Fraction(numbers[1]), terms):
-                return Verdict(True, "within the tolerance")
+    if (terms.relative_tolerance or terms.absolute_tolerance) and _are_close(gold, given, terms):
+        return Verdict(True, "within the tolerance")
     atoms = {atom for monomial in difference for atom, _ in monomial}
     if all(atom.kind != "function" for atom in atoms) and not {PI, E} <= atoms:
         return Verdict(False, "another expression")
     if is_surely_not_zero(difference):
         return Verdict(False, "another value")
     return Verdict(None, "equal or nearly so, which exact arithmetic cannot prove")
+
+
+def _are_close(gold: Ratio, given: Ratio, terms: Terms) -> bool:
+    wanted, found = approximately(gold), approximately(given)
+    return wanted is not None and found is not None and _is_close(Fraction(wanted), Fraction(found), terms)
 
 
 def _is_close(gold: Fraction, given: Fraction, terms: Terms) -> bool:

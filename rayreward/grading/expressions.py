@@ -103,20 +103,20 @@ class ExpressionReader:
         return found if sign > 0 else self.arithmetic.multiply(Ratio.of(-1), found)
 
     def _product(self) -> Ratio:
-        found, was_number = self._mixed_or_factor()
+        found = self._mixed_or_factor()
         while True:
             if self.take("*"):
                 self._refuse_second("*")
-                factor, was_number = self._signed_factor()
+                factor = self._signed_factor()
                 found = self.arithmetic.multiply(found, factor)
             elif self.take("/"):
-                factor, was_number = self._signed_factor()
+                factor = self._signed_factor()
                 found = self.arithmetic.divide(found, factor)
             elif self._starts_factor():
                 if self.next.kind == "number":
                     # "1 2", "x 5": a list without commas or a slip, and never the product.
                     raise RefusedError("two values stand side by side")
-                factor, was_number = self._factor()
+                factor = self._factor()
                 found = self.arithmetic.multiply(found, factor)
             else:
                 return found
@@ -125,13 +125,13 @@ class ExpressionReader:
         if self.take(sign):  # ** is Python's power
             raise UnreadableError("a sign stands twice")
 
-    def _signed_factor(self) -> tuple[Ratio, bool]:
+    def _signed_factor(self) -> Ratio:
         is_negative = False
         while self.next.text in ("-", "+") and self.next.kind == "symbol":
             is_negative ^= self.next.text == "-"
             self.at += 1
-        factor, was_number = self._factor()
-        return (self.arithmetic.multiply(Ratio.of(-1), factor) if is_negative else factor), was_number
+        factor = self._factor()
+        return self.arithmetic.multiply(Ratio.of(-1), factor) if is_negative else factor
 
     def _starts_factor(self) -> bool:
         kind, text, _ = self.next
@@ -144,17 +144,17 @@ class ExpressionReader:
             return not self._in_bars
         return text in ("(", "{") and self.at < len(self.tokens)
 
-    def _mixed_or_factor(self) -> tuple[Ratio, bool]:
-        """A factor; or a whole number with a proper fraction behind it, which is their sum: 1\\frac{1}{2}, 1 1/2."""
+    def _mixed_or_factor(self) -> Ratio:
+        r"""A factor; or a whole number with a proper fraction behind it, which is their sum: 1\frac{1}{2}, 1 1/2."""
         first = self.next
         fraction = self._proper_fraction(self.at + 1) if first.kind == "number" and first.text.isdigit() else None
         if fraction is None:
             return self._factor()
         above, below, self.at = fraction
-        return Ratio.of(int(first.text[:MAX_DIGITS]) + Fraction(above, below)), True
+        return Ratio.of(int(first.text[:MAX_DIGITS]) + Fraction(above, below))
 
     def _proper_fraction(self, at: int) -> tuple[int, int, int] | None:
-        """Above, below and the end of ``\\frac{1}{2}`` or ``1/2`` at that place, where that is smaller than one."""
+        r"""Above, below and the end of ``\frac{1}{2}`` or ``1/2`` at that place, where that is smaller than one."""
         texts = [token.text for token in self.tokens[at : at + 7]]
         if len(texts) >= 3 and texts[1] == "/" and texts[0].isdigit() and texts[2].isdigit():
             above, below, end = texts[0], texts[2], at + 3
@@ -167,13 +167,12 @@ class ExpressionReader:
         is_read = above.isdigit() and below.isdigit() and len(above) < 20 and len(below) < 20
         return (int(above), int(below), end) if is_read and 0 < int(above) < int(below) else None
 
-    def _factor(self) -> tuple[Ratio, bool]:
+    def _factor(self) -> Ratio:
         """A base with what is written behind it: powers, factorials."""
-        is_number = self.next.kind == "number"
         found = self._base()
         while True:
             if self.next.text == "^" and self._follows(r"\circ"):
-                return found, is_number  # degrees: a unit, the reader's business
+                return found  # degrees: a unit, the reader's business
             if self.take("^") or self._takes_two_stars():
                 if self.next.text in (r"\prime", "'", "T", r"\top"):
                     raise UnreadableError("a prime or a transposed matrix")
@@ -183,7 +182,7 @@ class ExpressionReader:
             elif self.next.text == "_":
                 raise UnreadableError("an index")
             else:
-                return found, is_number
+                return found
 
     def _takes_two_stars(self) -> bool:
         if self.next.text == "*" and self.at + 1 < len(self.tokens) and self.tokens[self.at + 1].text == "*":
@@ -256,7 +255,7 @@ class ExpressionReader:
         if not self.take("{"):
             self.at += 1
             return "_" + self.tokens[self.at - 1].text if self.at <= len(self.tokens) else ""
-        written = []
+        written: list[str] = []
         while not self.take("}"):
             if self.at >= len(self.tokens) or len(written) > 8:
                 raise UnreadableError("an index without end")
@@ -309,9 +308,9 @@ class ExpressionReader:
 
     def _function_argument(self) -> Ratio:
         """Factors without a sign between them: sin 2x."""
-        found, _ = self._factor()
+        found = self._factor()
         while self._starts_factor() and self.next.text not in ("(", "|") and self.next.text[1:] not in _FUNCTIONS:
-            factor, _ = self._factor()
+            factor = self._factor()
             found = self.arithmetic.multiply(found, factor)
         if self.next.text == "^":
             raise UnreadableError("degrees in a function")

@@ -1,16 +1,15 @@
 r"""The final answer of a response.
 
 What arrives: a response, and the forms to look for in order of preference. What leaves: the text of the answer in the
-first form that is found, of that form the last one; or nothing. Time is linear in the response, and what is looked at is
-bounded: an answer is short, and a megabyte in a box is none.
+first form that is found, of that form the last one; or nothing. Time is linear in the response, and what is looked at
+is bounded: an answer is short, and a megabyte in a box is none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, get_args
 
 Form = Literal["boxed", "hashes", "answer", "last_number"]
 """``\boxed{…}`` or ``\fbox{…}``; ``#### …``; ``the answer is …`` or a line ``Answer: …``; the last number of all."""
@@ -27,8 +26,10 @@ _MAX_RAW_CHARS = 200_000
 _MAX_BOXES = 16
 """Boxes looked at from the end, for one that closes."""
 
+_NUMBERS_WITHIN_CHARS = 20_000
+"""Of a response's end, in which its last number is looked for."""
+
 _BOX = re.compile(r"\\f?boxe?d?\s{0,8}(?:\{|(?P<bare>\d+|[A-Za-z]))")
-_BOX_MARKS = ("\\boxed", "\\fbox")
 _HASHES = re.compile(r"####[ \t]{0,20}([^\n]{1,1000})")
 _LINE = re.compile(r"[ \t*]{0,20}A(?:nswer)?[ \t*]{0,20}:[ \t*]{0,20}([^\n]{1,1000})", re.IGNORECASE)
 _SAID = re.compile(r"answer[ \t]{1,20}is[ \t]{0,20}:?[ \t]{0,20}([^\n]{1,1000})", re.IGNORECASE)
@@ -38,8 +39,7 @@ _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _SPACES = re.compile(r"\s{2,}|[\t\n\r\f\v]")
 
 
-@dataclass(frozen=True, slots=True)
-class Extracted:
+class Extracted(NamedTuple):
     """What was found.
 
     Attributes:
@@ -53,6 +53,13 @@ class Extracted:
     excess_chars: int = 0
 
 
+class _Found(NamedTuple):
+    """Where a form stands in a response, and what it holds."""
+
+    start: int
+    raw: str
+
+
 def extract_answer(response: str, forms: Sequence[Form] = DEFAULT_FORMS) -> Extracted | None:
     r"""The answer of a response, None where it has none of the forms.
 
@@ -63,10 +70,23 @@ def extract_answer(response: str, forms: Sequence[Form] = DEFAULT_FORMS) -> Extr
         (None, '7')
     """
     for form in forms:
-        raw = _FINDERS[form](response)
-        if raw is not None:
-            return _extracted(raw, form)
+        found = _FINDERS[form](response)
+        if found is not None:
+            return _extracted(found.raw, form)
     return None
+
+
+def extract_last_answer(response: str) -> Extracted | None:
+    r"""The answer that stands last in a response, whichever of the marked forms it has.
+
+    Example:
+        >>> extract_last_answer("\\boxed{1} but\n#### 2").text
+        '2'
+    """
+    found = {form: _FINDERS[form](response) for form in DEFAULT_FORMS}
+    last = max(found, key=lambda form: -1 if (one := found[form]) is None else one.start)
+    answer = found[last]
+    return None if answer is None else _extracted(answer.raw, last)
 
 
 def _extracted(raw: str, form: Form) -> Extracted:
@@ -104,7 +124,7 @@ def boxes(response: str) -> list[str]:
     """All boxes that close, tidied, the last first; sixteen at most."""
     found, end = [], len(response)
     for _ in range(_MAX_BOXES):
-        start = max(response.rfind(mark, 0, end) for mark in _BOX_MARKS)
+        start = max(response.rfind("\\boxed", 0, end), response.rfind("\\fbox", 0, end))
         if start < 0:
             break
         inside = _inside(response, start)
@@ -114,15 +134,15 @@ def boxes(response: str) -> list[str]:
     return found
 
 
-def _last_box(response: str) -> str | None:
+def _last_box(response: str) -> _Found | None:
     end = len(response)
     for _ in range(_MAX_BOXES):
-        start = max(response.rfind(mark, 0, end) for mark in _BOX_MARKS)
+        start = max(response.rfind("\\boxed", 0, end), response.rfind("\\fbox", 0, end))
         if start < 0:
             return None
         inside = _inside(response, start)
         if inside is not None:
-            return inside
+            return _Found(start, inside)
         end = start
     return None
 
@@ -141,34 +161,42 @@ def _inside(response: str, start: int) -> str | None:
     return None
 
 
-def _last_hashes(response: str) -> str | None:
+def _last_hashes(response: str) -> _Found | None:
     start = response.rfind("####")
     found = _HASHES.match(response, start) if start >= 0 else None
     if found is None or found.group(1).strip(" \t#*") == "":
         return None
-    return _boxed_inside(found.group(1))
+    return _Found(start, _boxed_inside(found.group(1)))
 
 
-def _last_statement(response: str) -> str | None:
+def _last_statement(response: str) -> _Found | None:
+    start = len(response) + 1
     for line in reversed(response.split("\n")):  # line by line from the end: three times faster than one search
+        start -= len(line) + 1
         found = _LINE.match(line)
-        if found is None and "answer" in line.lower():
-            found = _SAID.search(line, line.lower().rfind("answer is") if "answer is" in line.lower() else 0)
+        if found is None and "answer" in (lowered := line.lower()):
+            found = _SAID.search(line, max(0, lowered.rfind("answer is")))
         if found is not None and found.group(1).strip(" \t*"):
-            return _boxed_inside(_SENTENCE_END.split(found.group(1), maxsplit=1)[0])
+            said = _SENTENCE_END.split(found.group(1), maxsplit=1)[0]
+            return _Found(start + found.start(), _boxed_inside(said))
     return None
 
 
 def _boxed_inside(text: str) -> str:
-    inside = _last_box(text)
-    return text if inside is None else inside
+    inside = _last_box(text) if "box" in text else None
+    return text if inside is None else inside.raw
 
 
-def _last_number(response: str) -> str | None:
+def _last_number(response: str) -> _Found | None:
     last = None
-    for found in _NUMBER.finditer(response[-20_000:]):
-        last = found.group()
-    return last
+    for found in _NUMBER.finditer(response[-_NUMBERS_WITHIN_CHARS:]):
+        last = found
+    return None if last is None else _Found(max(0, len(response) - _NUMBERS_WITHIN_CHARS) + last.start(), last.group())
 
 
-_FINDERS = {"boxed": _last_box, "hashes": _last_hashes, "answer": _last_statement, "last_number": _last_number}
+_FINDERS: dict[Form, Callable[[str], _Found | None]] = {
+    "boxed": _last_box,
+    "hashes": _last_hashes,
+    "answer": _last_statement,
+    "last_number": _last_number,
+}

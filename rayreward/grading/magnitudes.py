@@ -32,7 +32,7 @@ _MAX_ANGLE = 1e6
 """Angles above it have lost too many digits."""
 
 
-class _Unknown(ArithmeticError):  # noqa: N818 - a signal inside this module, never an error
+class _Unknown(ArithmeticError):
     """The size cannot be told."""
 
 
@@ -50,7 +50,8 @@ def is_surely_not_zero(terms: Sum) -> bool:
         >>> is_surely_not_zero(Arithmetic().difference(tower, three))
         True
     """
-    real, imaginary = {}, {}
+    real: dict[Monomial, Fraction] = {}
+    imaginary: dict[Monomial, Fraction] = {}
     for monomial, factor in terms.items():
         without_i = tuple((atom, power) for atom, power in monomial if atom != I)
         (real if len(without_i) == len(monomial) else imaginary)[without_i] = factor

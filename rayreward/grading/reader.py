@@ -13,6 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from rayreward.grading.expressions import ExpressionReader, RefusedError, UnreadableError
+from rayreward.grading.intervals import as_region
 from rayreward.grading.relations import read_relation, relation_signs
 from rayreward.grading.sums import INFINITY, Ratio, TooLargeError
 from rayreward.grading.tokens import Token, joined, tokenise
@@ -225,7 +226,12 @@ def _read_quantity(tokens: Sequence[Token], *, sign: int) -> Value:
     reader = ExpressionReader(_without_letter_unit(tokens), sign=sign)
     if reader.next.kind == "word":
         return _read_words(tokens)
-    ratio = reader.expression()
+    try:
+        ratio = reader.expression()
+    except UnreadableError:
+        if not any(token.kind == "word" for token in tokens):
+            raise
+        return _read_words(tokens)
     rest = tokens[reader.at :]
     texts = [token.text for token in rest]
     if texts[:1] == ["%"] or [text.casefold() for text in texts] == ["percent"]:
@@ -260,8 +266,6 @@ def _read_words(tokens: Sequence[Token]) -> Value:
 
 
 def _pieces(value: Value) -> tuple[Piece, ...]:
-    from rayreward.grading.intervals import as_region
-
     region = as_region(value)
     if region is None:
         raise UnreadableError("a union of something else than intervals")

@@ -1,8 +1,8 @@
 r"""Relations: names and their values, equations, inequalities, chains.
 
-What arrives: the tokens of an answer with ``=``, ``<``, ``\in`` and the like, and how to read a side of it. What leaves:
-the value that it states. ``x = 5`` names one; ``2 + 3 = 5`` is 5; ``12 = 13`` contradicts itself and is refused;
-``\frac13 \approx 0.333`` is a third where the decimals are that third's; ``2 < x \le 3`` is an interval.
+What arrives: the tokens of an answer with ``=``, ``<``, ``\in`` and the like, and how to read a side of it. What
+leaves: the value that it states. ``x = 5`` names one; ``2 + 3 = 5`` is 5; ``12 = 13`` contradicts itself and is
+refused; ``\frac13 \approx 0.333`` is a third where the decimals are that third's; ``2 < x \le 3`` is an interval.
 """
 
 from __future__ import annotations

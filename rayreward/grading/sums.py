@@ -1,9 +1,9 @@
 """Exact arithmetic of answers: sums of products of fractions, roots of primes, pi, e, i, variables and functions.
 
-What arrives: numbers and names that the reader found. What leaves: a `Ratio`, whose two sums have one form for one value
-as far as roots, pi, i and variables go, so that equal answers have a difference of exactly nothing. It promises that
-work and size are bounded: what is larger raises `TooLargeError`. Powers and functions that it cannot work out stay as
-atoms of their own, compared by what they are made of.
+What arrives: numbers and names that the reader found. What leaves: a `Ratio`, whose two sums have one form for one
+value as far as roots, pi, i and variables go, so that equal answers have a difference of exactly nothing. It promises
+that work and size are bounded: what is larger raises `TooLargeError`. Powers and functions that it cannot work out
+stay as atoms of their own, compared by what they are made of.
 """
 
 from __future__ import annotations
@@ -294,7 +294,10 @@ def _within_reach(first: Ratio, second: Ratio) -> tuple[Ratio, Ratio]:
     crossed = len(first.above) * len(second.below) + len(second.above) * len(first.below)
     if crossed + len(first.below) * len(second.below) <= MAX_PRODUCT:
         return first, second
-    closed = [one if one.below == _UNIT else function("quotient", Ratio(one.above), Ratio(one.below)) for one in (first, second)]
+    closed = [
+        one if one.below == _UNIT else function("quotient", Ratio(one.above), Ratio(one.below))
+        for one in (first, second)
+    ]
     return closed[0], closed[1]
 
 

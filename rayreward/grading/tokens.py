@@ -1,8 +1,8 @@
 r"""Words and signs of an answer, whichever way they were typed.
 
 What arrives: an answer's text, LaTeX or plain, with Unicode's mathematics or without. What leaves: tokens without
-layout: ``\left``, ``\,``, ``$`` and font commands are gone, ``\dfrac`` is ``\frac``, ``\leq`` is ``\le``, what ``\text``
-holds is words. It promises linear time. A space between digits stays visible: ``1 2`` is not ``12``.
+layout: ``\left``, ``\,``, ``$`` and font commands are gone, ``\dfrac`` is ``\frac``, ``\leq`` is ``\le``, what
+``\text`` holds is words. It promises linear time. A space between digits stays visible: ``1 2`` is not ``12``.
 """
 
 from __future__ import annotations
@@ -82,9 +82,8 @@ _SAME: dict[str, str] = {
 }  # fmt: skip
 
 _FONTS = frozenset(
-    ("\\mathbf", "\\mathit", "\\boldsymbol", "\\bm", "\\vec", "\\mathcal", "\\mathfrak", "\\bf", "\\rm", "\\it", "\\pmb",
-     "\\boxed", "\\fbox", "\\textcolor", "\\hat", "\\phantom", "\\mathsf", "\\mathtt")
-)  # fmt: skip
+    ("\\mathbf", "\\mathit", "\\boldsymbol", "\\bm", "\\vec", "\\mathcal", "\\mathfrak", "\\bf", "\\rm", "\\it",
+    "\\pmb", "\\boxed", "\\fbox", "\\textcolor", "\\hat", "\\phantom", "\\mathsf", "\\mathtt") )  # fmt: skip
 """Commands that change how their argument looks, not what it says; the braces behind them stay as a group."""
 
 _TEXT = frozenset(

@@ -91,7 +91,9 @@ def read_unit(tokens: Sequence[Token]) -> Unit | None:
     """
     if len(tokens) > _MAX_TOKENS:
         return None
-    factor, names, powers, pending = Fraction(1), [], {}, 1
+    factor, pending = Fraction(1), 1
+    names: list[str] = []
+    powers: dict[int, int] = {}
     at, is_divided, is_known = 0, False, True
     while at < len(tokens):
         kind, text, _ = tokens[at]

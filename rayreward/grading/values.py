@@ -38,7 +38,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Values in an order, between brackets: a point, a vector, an interval, whichever the brackets and the other say."""
+    """Values in an order, between brackets: a point, a vector or an interval."""
 
     opening: str
     closing: str
@@ -95,7 +95,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """A relation that is more than a name and its value, as left minus right; `sign` is =, <, \\le or \\ne."""
+    r"""A relation that is more than a name and its value, as left minus right; `sign` is =, <, \le or \ne."""
 
     sign: str
     difference: Ratio

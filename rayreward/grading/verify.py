@@ -1,7 +1,7 @@
 r"""math-verify's opinion, for answers that exact arithmetic cannot decide.
 
-What arrives: a gold answer and a given one. What leaves: whether math-verify holds them equal, None where it cannot read
-one of them. It hangs on hostile input and takes what memory there is: call it where it can be killed, which
+What arrives: a gold answer and a given one. What leaves: whether math-verify holds them equal, None where it cannot
+read one of them. It hangs on hostile input and takes what memory there is: call it where it can be killed, which
 `rayreward.rewards.math` does.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 
-PRELOAD = ("math_verify", "sympy", "latex2sympy2_extended")
-"""What a worker should have imported before its first call: two seconds' worth."""
+PRELOAD = ("rayreward.grading.rehearsal",)
+"""What is to be imported before workers are forked: math-verify, and what it builds at its first use."""
 
 _PLACES = 12
 """Decimal places to which it compares decimals; its own six would take 0.333333 for a third."""

@@ -6,9 +6,9 @@ import asyncio
 import math
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from rayreward.errors import ConfigError, InvalidInputError, did_you_mean, shown
 from rayreward.forking import Answered, Fault, FaultKind, ForkPool
@@ -31,8 +31,14 @@ _ASKED_CHARS = 300
 _ASKED_GOLDS = 4
 """How many times the gold answer's length an answer may have that math-verify is asked about, where that is more."""
 
+_KEPT_OUTPUTS = 8_192
+"""Outputs kept for the same answer to the same label: the samples of a group share a few. About 10 MB."""
+
 _SHOWN_CHARS = 80
 """Of an answer, in a reason."""
+
+_MARKS = {is_so: MetricRewardOutput(float(is_so), weight=0.0) for is_so in (True, False)}
+"""Components that tell something and weigh nothing."""
 
 _FAILURES = {
     FaultKind.TIMEOUT: FailureKind.TIMEOUT,
@@ -41,23 +47,27 @@ _FAILURES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A sample that exact arithmetic left open: its answer, and the gold ones that it may equal."""
+_Key = tuple[tuple[str, ...], str]
+"""The gold answers and the given one."""
+
+
+class _Asked(NamedTuple):
+    """An answer that exact arithmetic left open, the gold ones that it may equal, and what its output is kept by."""
 
     golds: tuple[str, ...]
     given: str
     reason: str
+    key: _Key | None
 
 
 class MathReward(RewardFunction):
     r"""1 where the response's final answer equals the label, else 0.
 
-    The answer is read as mathematics and compared exactly: fractions, decimals, roots, pi, polynomials, lists and sets in
-    any order, points, intervals and unions, matrices, equations, percentages, units, bases, letters of multiple choice.
-    What that cannot decide is asked of ``math-verify``, in a process that is killed at the deadline. The components say
-    which of the two decided and why: `correct` is the score, `answered` is 0 where the response has no answer, `symbolic`
-    is 1 where math-verify was asked.
+    The answer is read as mathematics and compared exactly: fractions, decimals, roots, pi, polynomials, lists and
+    sets in any order, points, intervals and unions, matrices, equations, percentages, units, bases, letters of
+    multiple choice. What that cannot decide is asked of ``math-verify``, in a process that is killed at the deadline.
+    The components say which of the two decided and why: `correct` is the score, `answered` is 0 where the response
+    has no answer, `symbolic` is 1 where math-verify was asked.
 
     A hedge (``5 \text{ or } 12``), two values where one is right, a contradiction (``12 = 13``) and an answer of more
     than 1,000 characters score 0, and so does a response without an answer: the reason says which. An answer that
@@ -65,8 +75,9 @@ class MathReward(RewardFunction):
 
     A unit that the label lacks is no matter, another one is. 50 % is neither 50 nor 0.5, unless the prompt asks for a
     percentage: then 50 and 50 % are the same. What games it: a label that is easy to guess, and an expression of the
-    right value that is not worked out (``2 + 3`` for 5). Cost: 0.05 ms a sample; 5 ms where math-verify is asked. Source:
-    the conventions of MATH (Hendrycks et al. 2021), GSM8K (Cobbe et al. 2021) and OlympiadBench (He et al. 2024).
+    right value that is not worked out (``2 + 3`` for 5). Cost: 0.05 ms a sample; 5 ms where math-verify is asked.
+    Source: the conventions of MATH (Hendrycks et al. 2021), GSM8K (Cobbe et al. 2021) and OlympiadBench (He et al.
+    2024).
 
     Args:
         extract: where answers are looked for: the first of these forms that the response has, the last one of it.
@@ -99,6 +110,7 @@ class MathReward(RewardFunction):
     timeout_s = 5.0
 
     _pool: ForkPool | None = None
+    _threads: ThreadPoolExecutor | None = None
 
     def __init__(
         self,
@@ -115,6 +127,8 @@ class MathReward(RewardFunction):
         self.absolute_tolerance = _checked_tolerance("absolute_tolerance", absolute_tolerance)
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise ConfigError(f"MathReward(workers={workers!r}): a whole number of at least 1 is needed")
+        self._usual_terms = Terms(self.relative_tolerance, self.absolute_tolerance)
+        self._kept: dict[_Key, RewardOutput] = {}
         self.refuse_several_boxes, self.symbolic, self.workers = refuse_several_boxes, symbolic, workers
         if symbolic and not is_installed():
             raise ConfigError(
@@ -136,15 +150,17 @@ class MathReward(RewardFunction):
         begun = [self._begin_guarded(sample) for sample in samples]
         asked = {at: one for at, one in enumerate(begun) if isinstance(one, _Asked)}
         if asked:
-            answers = await asyncio.to_thread(self._ask, list(asked.values()))
+            loop = asyncio.get_running_loop()
+            answers = await loop.run_in_executor(self._own_threads(), self._ask, list(asked.values()))
             begun = [*begun]
             for at, output in zip(asked, answers, strict=True):
                 begun[at] = output
         return [one for one in begun if isinstance(one, RewardOutput)]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the processes: they belong to this one."""
-        return {key: value for key, value in super().__getstate__().items() if key != "_pool"}
+        """Without processes and threads: they belong to this one."""
+        state = {key: value for key, value in super().__getstate__().items() if key not in ("_pool", "_threads")}
+        return {**state, "_kept": {}}
 
     def _begin_guarded(self, sample: Sample) -> RewardOutput | _Asked:
         try:
@@ -165,33 +181,52 @@ class MathReward(RewardFunction):
             others = {tidied(box) for box in boxes(sample.response)}
             if any(not compare(found.text, other).is_equal for other in others):
                 return _output(False, "exact", f"{len(others)} boxes with different answers")
-        terms = Terms(self.relative_tolerance, self.absolute_tolerance, sample.prompt or "")
-        return self._decide(golds, found.text, terms)
+        key = (golds, found.text)
+        if "%" in found.text or "percent" in found.text or "%" in str(golds):
+            # Only percentages depend on the question.
+            terms = Terms(self.relative_tolerance, self.absolute_tolerance, sample.prompt or "")
+            return self._decide(golds, found.text, terms, None)
+        kept = self._kept.get(key)
+        return self._decide(golds, found.text, self._usual_terms, key) if kept is None else kept
 
-    def _decide(self, golds: tuple[str, ...], given: str, terms: Terms) -> RewardOutput | _Asked:
+    def _decide(self, golds: tuple[str, ...], given: str, terms: Terms, key: _Key | None) -> RewardOutput | _Asked:
         verdicts = [compare(gold, given, terms) for gold in golds]
-        best = max(zip(verdicts, golds, strict=True), key=lambda pair: _rank(pair[0]))
-        verdict, gold = best
+        verdict, gold = verdicts[0], golds[0]
+        if len(golds) > 1:
+            verdict, gold = max(zip(verdicts, golds, strict=True), key=lambda pair: _rank(pair[0]))
         answers = f"answered {_short(given)}, right is {_short(gold)}"
-        if verdict.is_equal is not None:
-            return _output(verdict.is_equal, "exact", f"{verdict.reason} ({answers})")
-        if not self.symbolic:
-            return _output(False, "exact", f"{verdict.reason}; math-verify is not asked ({answers})")
         limit = max(_ASKED_CHARS, _ASKED_GOLDS * len(gold))
-        if len(given) > limit:
-            return _output(False, "exact", f"{verdict.reason}, in more than {limit} characters ({answers})")
-        still_open = tuple(gold for one, gold in zip(verdicts, golds, strict=True) if one.is_equal is None)
-        return _Asked(still_open, given, answers)
+        if verdict.is_equal is None and self.symbolic and len(given) <= limit:
+            still_open = tuple(gold for one, gold in zip(verdicts, golds, strict=True) if one.is_equal is None)
+            return _Asked(still_open, given, answers, key)
+        reason = verdict.reason
+        if verdict.is_equal is None:
+            reason += f", in more than {limit} characters" if self.symbolic else "; math-verify is not asked"
+        output = _output(bool(verdict.is_equal), "exact", f"{reason} ({answers})")
+        return output if key is None else self._keep(key, output)
 
     def _ask(self, asked: Sequence[_Asked]) -> list[RewardOutput]:
         """math-verify's verdicts, one each; every gold answer of every sample is a call of its own."""
-        pairs = [(gold, one.given) for one in asked for gold in one.golds]
-        results = self._started_pool().run(pairs, deadline_s=self.timeout_s * _DEADLINE_SHARE)
-        outputs, at = [], 0
-        for one in asked:
-            outputs.append(_judged(one, results[at : at + len(one.golds)]))
-            at += len(one.golds)
-        return outputs
+        new = list(dict.fromkeys(asked))  # samples of a group agree often
+        pairs = [(gold, one.given) for one in new for gold in one.golds]
+        results = iter(self._started_pool().run(pairs, deadline_s=self.timeout_s * _DEADLINE_SHARE))
+        outputs = {one: _judged(one, [next(results) for _ in one.golds]) for one in new}
+        for one, output in outputs.items():
+            if output.is_valid and one.key is not None:
+                self._keep(one.key, output)
+        return [outputs[one] for one in asked]
+
+    def _keep(self, key: _Key, output: RewardOutput) -> RewardOutput:
+        if len(self._kept) >= _KEPT_OUTPUTS:
+            self._kept.clear()
+        self._kept[key] = output
+        return output
+
+    def _own_threads(self) -> ThreadPoolExecutor:
+        """Threads that wait for processes: asyncio's own are few, and a hung answer would hold up others' files."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(2 * self.workers, thread_name_prefix="rayreward-math")
+        return self._threads
 
     def _started_pool(self) -> ForkPool:
         if self._pool is None:
@@ -228,6 +263,8 @@ def _gold_answers(label: Any) -> tuple[str, ...]:
     Raises:
         InvalidInputError: there is none.
     """
+    if isinstance(label, str):
+        return (_gold_from_text(label),)
     listed = label if isinstance(label, (list, tuple)) else [label]
     golds = tuple(_gold_answer(one) for one in listed if one is not None)
     if not golds:
@@ -240,19 +277,22 @@ def _gold_answer(label: Any) -> str:
         raise InvalidInputError(f"math needs the right answer in 'label', found {label}")
     if isinstance(label, (dict, set, bytes)):
         raise InvalidInputError(f"math needs the right answer in 'label' as text or a number, found {shown(label)}")
-    try:
-        return _gold_from_text(str(label))
-    except ValueError as error:
-        raise InvalidInputError(f"math needs the right answer in 'label': {error}") from error
+    return _gold_from_text(str(label))
 
 
 @lru_cache(maxsize=4_096)
 def _gold_from_text(label: str) -> str:
-    """The answer of a label, which may be a whole solution."""
+    """The answer of a label, which may be a whole solution.
+
+    Raises:
+        InvalidInputError: it holds none.
+    """
     found = extract_answer(label, DEFAULT_FORMS)
     gold = tidied(label) if found is None else found.text
     if not gold or (found is not None and found.excess_chars) or len(gold) > MAX_ANSWER_CHARS:
-        raise ValueError(f"found {shown(label)}, which holds no answer of at most {MAX_ANSWER_CHARS} characters")
+        raise InvalidInputError(
+            f"math needs the right answer in 'label', of at most {MAX_ANSWER_CHARS} characters; found {shown(label)}"
+        )
     return gold
 
 
@@ -278,8 +318,8 @@ def _output(is_correct: bool, path: str, reason: str, *, is_answered: bool = Tru
         float(is_correct),
         {
             "correct": MetricRewardOutput(float(is_correct), reason),
-            "answered": MetricRewardOutput(float(is_answered), weight=0.0),
-            "symbolic": MetricRewardOutput(float(path == "math-verify"), weight=0.0),
+            "answered": _MARKS[is_answered],
+            "symbolic": _MARKS[path == "math-verify"],
         },
         reason=reason,
     )
@@ -287,4 +327,6 @@ def _output(is_correct: bool, path: str, reason: str, *, is_answered: bool = Tru
 
 def _short(text: str) -> str:
     """An answer for a reason, cut, and without what no encoding takes."""
-    return text[:_SHOWN_CHARS].encode("utf-8", "backslashreplace").decode() + ("…" if len(text) > _SHOWN_CHARS else "")
+    if len(text) > _SHOWN_CHARS:
+        text = f"{text[:_SHOWN_CHARS]}…"
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
