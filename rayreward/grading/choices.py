@@ -14,6 +14,7 @@ _LAYOUT = re.compile(r"\\[ ,;:!]|\\q?quad\b|\\left\b|\\right\b|[{}$*~]")
 _ALONE = re.compile(r"(?:(?:option|choice|answer)\s*:?\s*)?[(\[]?\s?([A-Ja-j])\s?[)\]]?\s?[.:]?", re.IGNORECASE)
 _WITH_VALUE = re.compile(r"(?:\(\s?([A-J])\s?\)|([A-J])\s?[.):](?=\s))\s?(\S.{0,200})")
 _MARK = re.compile(r"\(\s?[A-J]\s?\)|\b[A-J]\s?[.)](?=\s)|\b(?:or|and|not)\b")
+_BEFORE_VALUE = re.compile(r"^(?:[\s.:)\]}$*~]|\\[ ,;:!])+")
 _MAX_CHARS = 300
 
 KEPT = 4_096
@@ -46,7 +47,7 @@ def letter_and_value(answer: str) -> tuple[str, str] | None:
         return None
     letter = found.group(1) or found.group(2)
     # The value as it was written: layout matters in mathematics.
-    return letter, answer[answer.index(letter) + 1 :].lstrip(" .:)}]$*~\\,;")
+    return letter, _BEFORE_VALUE.sub("", answer[answer.index(letter) + 1 :], count=1)
 
 
 def _plain(answer: str) -> str:

@@ -29,7 +29,7 @@ _MAX_BOXES = 16
 _NUMBERS_WITHIN_CHARS = 20_000
 """Of a response's end, in which its last number is looked for."""
 
-_BOX = re.compile(r"\\f?boxe?d?\s{0,8}(?:\{|(?P<bare>\d+|[A-Za-z]))")
+_BOX = re.compile(r"\\(?:boxed|fbox)(?:\s{0,8}(?:\{|(?=\d))|\s{1,8}(?=[A-Za-z]))(?P<bare>(?<!\{)(?:\d+|[A-Za-z]))?")
 _HASHES = re.compile(r"####[ \t]{0,20}([^\n]{1,1000})")
 _LINE = re.compile(r"[ \t*]{0,20}A(?:nswer)?[ \t*]{0,20}:[ \t*]{0,20}([^\n]{1,1000})", re.IGNORECASE)
 _SAID = re.compile(r"answer[ \t]{1,20}is[ \t]{0,20}:?[ \t]{0,20}([^\n]{1,1000})", re.IGNORECASE)

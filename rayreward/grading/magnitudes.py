@@ -3,7 +3,7 @@
 What arrives: a sum, usually the difference of two answers. What leaves: whether it is surely not zero. Numbers are held
 as sign and logarithm, so that a tower of powers is a number as any other and nothing overflows. It never claims what
 rounding could have made up: where the terms nearly cancel, or a function is nearly zero, it says that it cannot tell.
-Variables stand for fixed numbers between 1 and 2: two expressions that differ there are not the same.
+Variables stand for fixed positive numbers: two expressions that differ there are not the same.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ _CANCELLED = 1e-3
 
 _DOMINANT = 60.0
 """A term this much larger, as a logarithm, than the next outweighs all others that a sum may have."""
+
+_PLACES = (1.05, 0.05)
+"""Where variables stand: 0 to 0.9 above each of these, by their names. Some functions have no value at the first."""
 
 _NEARLY_ZERO = 1e-6
 """A function's value below this may be zero, as sin(pi) is."""
@@ -55,7 +58,7 @@ def is_surely_not_zero(terms: Sum) -> bool:
     for monomial, factor in terms.items():
         without_i = tuple((atom, power) for atom, power in monomial if atom != I)
         (real if len(without_i) == len(monomial) else imaginary)[without_i] = factor
-    return any(_has_size(part) for part in (real, imaginary) if part)
+    return any(_has_size(part, at) for part in (real, imaginary) if part for at in range(len(_PLACES)))
 
 
 def approximately(ratio: Ratio) -> float | None:
@@ -63,21 +66,22 @@ def approximately(ratio: Ratio) -> float | None:
     if ratio.variables or INFINITY in ratio.atoms:
         return None
     try:
-        return _float(_ratio_size(ratio))
+        value = _float(_ratio_size(ratio, at=0))
     except (_Unknown, ArithmeticError, ValueError):
         return None
+    return None if math.isinf(value) else value
 
 
-def _has_size(terms: Sum) -> bool:
+def _has_size(terms: Sum, at: int) -> bool:
     try:
-        _sum_size(terms, _ROUNDING)
+        _sum_size(terms, _ROUNDING, at)
     except (_Unknown, ArithmeticError, ValueError):
         return False
     return True
 
 
-def _sum_size(terms: Sum, lost: float) -> _Size:
-    sizes = [_term_size(monomial, factor) for monomial, factor in terms.items()]
+def _sum_size(terms: Sum, lost: float, at: int) -> _Size:
+    sizes = [_term_size(monomial, factor, at) for monomial, factor in terms.items()]
     if not sizes:
         raise _Unknown
     logs = sorted(size.log for size in sizes)
@@ -93,11 +97,11 @@ def _sum_size(terms: Sum, lost: float) -> _Size:
     return _Size(1 if total > 0 else -1, largest + math.log(abs(total)))
 
 
-def _term_size(monomial: Monomial, factor: Fraction) -> _Size:
+def _term_size(monomial: Monomial, factor: Fraction, at: int) -> _Size:
     sign = 1 if factor > 0 else -1
     log = math.log(abs(factor.numerator)) - math.log(factor.denominator)
     for atom, power in monomial:
-        size = _atom_size(atom)
+        size = _atom_size(atom, at)
         if size.sign < 0 and power.denominator % 2 == 0:
             raise _Unknown
         sign *= size.sign if power.numerator % 2 else 1
@@ -107,10 +111,10 @@ def _term_size(monomial: Monomial, factor: Fraction) -> _Size:
     return _Size(sign, log)
 
 
-def _ratio_size(ratio: Ratio) -> _Size:
+def _ratio_size(ratio: Ratio, at: int) -> _Size:
     if not ratio.above:
         return _Size(1, -math.inf)
-    above, below = _sum_size(ratio.above, _CANCELLED), _sum_size(ratio.below, _CANCELLED)
+    above, below = _sum_size(ratio.above, _CANCELLED, at), _sum_size(ratio.below, _CANCELLED, at)
     return _Size(above.sign * below.sign, above.log - below.log)
 
 
@@ -118,20 +122,20 @@ def _float(size: _Size) -> float:
     return size.sign * math.exp(size.log)
 
 
-def _atom_size(atom: Atom) -> _Size:
+def _atom_size(atom: Atom, at: int) -> _Size:
     if atom.kind == "variable":
-        return _Size(1, math.log(1.05 + zlib.crc32(atom.name.encode()) % 90_001 / 100_000))
+        return _Size(1, math.log(_PLACES[at] + zlib.crc32(atom.name.encode("utf-8", "replace")) % 90_001 / 100_000))
     if atom.kind == "prime":
         return _Size(1, math.log(int(atom.name)))
     if atom.kind == "constant":
         if atom.name not in ("pi", "e"):
             raise _Unknown
         return _Size(1, math.log(math.pi) if atom.name == "pi" else 1.0)
-    return _function_size(atom.name, atom.arguments)
+    return _function_size(atom.name, atom.arguments, at)
 
 
-def _function_size(name: str, arguments: tuple[Ratio, ...]) -> _Size:
-    sizes = [_ratio_size(argument) for argument in arguments]
+def _function_size(name: str, arguments: tuple[Ratio, ...], at: int) -> _Size:
+    sizes = [_ratio_size(argument, at) for argument in arguments]
     if name == "power":
         base, exponent = sizes
         if base.sign < 0 or math.isinf(base.log) or abs(base.log) < 1e-4:  # 1 to a large power
