@@ -157,6 +157,12 @@ class MathReward(RewardFunction):
                 begun[at] = output
         return [one for one in begun if isinstance(one, RewardOutput)]
 
+    def close(self) -> None:
+        """End the processes; they also end with this reward, and with the process that it is in."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
     def __getstate__(self) -> dict[str, Any]:
         """Without processes and threads: they belong to this one."""
         state = {key: value for key, value in super().__getstate__().items() if key not in ("_pool", "_threads")}
