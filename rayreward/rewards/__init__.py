@@ -10,7 +10,9 @@ from rayreward.rewards.composite import CompositeReward
 from rayreward.rewards.final_answer import FinalAnswerReward
 from rayreward.rewards.format import FormatReward
 from rayreward.rewards.function import FunctionReward
+from rayreward.rewards.instruction_following import InstructionFollowingReward
 from rayreward.rewards.keyword import KeywordReward
+from rayreward.rewards.language_consistency import LanguageConsistencyReward
 from rayreward.rewards.length import LengthReward
 from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 
@@ -18,7 +20,9 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "composite": CompositeReward,
     "final_answer": FinalAnswerReward,
     "format": FormatReward,
+    "instruction_following": InstructionFollowingReward,
     "keyword": KeywordReward,
+    "language_consistency": LanguageConsistencyReward,
     "length": LengthReward,
     "llm_judge": LLMJudge,
     "reward_model": RewardModel,
@@ -31,8 +35,10 @@ __all__ = [
     "FinalAnswerReward",
     "FormatReward",
     "FunctionReward",
+    "InstructionFollowingReward",
     "KeywordReward",
     "LLMJudge",
+    "LanguageConsistencyReward",
     "LengthReward",
     "MetricRewardOutput",
     "RewardFunction",
