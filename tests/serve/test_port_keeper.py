@@ -16,15 +16,17 @@ import psutil
 import pytest
 
 from rayreward import RewardFunction
-from rayreward.router.config import ListenSpec
+from rayreward.router.config import ListenSpec, ServiceConfig
 from rayreward.serve import kept_port as kept_port_module
 from rayreward.serve import listener as listener_module
-from rayreward.serve.cluster import free_port
+from rayreward.serve.app import build_app
+from rayreward.serve.cluster import EmbeddedCluster, free_port
 from rayreward.serve.kept_port import KeptPort
 from rayreward.serve.listener import Listener
 from rayreward.serve.port_keeper import TITLE
 from rayreward.testing import served
 from rayreward.wire import ServiceBody
+from tests import victims
 from tests.serve.test_listener import WHOLE, answer_of, ask, request
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors travel, and processes are watched, there")
@@ -319,3 +321,21 @@ async def test_another_user_is_sent_away(router: Callable[..., Listener], port: 
     said, _ = await stranger.communicate()
     assert said == b"(b'', [])\n"
     await listener.stop()
+
+
+@pytest.mark.ray
+async def test_a_service_keeps_its_port_until_its_application_is_deleted(cluster: EmbeddedCluster, port: int) -> None:
+    from ray import serve
+
+    rewards = [{"name": "length", "builtin": "length", "args": {"target": 1}}]
+    config = ServiceConfig.parse({"rewards": rewards, "listen": {"port": port}}, source="tests")
+    await asyncio.to_thread(serve.run, build_app(config), name="kept", route_prefix="/kept")
+    keeper = keeper_of(port)
+    assert psutil.Process(int(keeper.cmdline()[-1])).name() == "raylet"
+    [router] = victims.replicas("router", app="kept")
+    router.kill()
+    async with waiting(port, 20) as readers:
+        assert [b'"outputs"' in await answer_of(reader) for reader in readers] == [True] * 20
+    assert keeper_of(port) == keeper
+    await asyncio.to_thread(serve.delete, "kept")
+    await refuses(port)
