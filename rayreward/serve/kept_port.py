@@ -76,7 +76,7 @@ class KeptPort:
         except OSError:
             return None
         if where != f"{self._host}:{port}":
-            # The service listens elsewhere from now on: the port is free once the routers before this one are gone.
+            # The service listens elsewhere from now on: the keeper ends, unless an older router is still there.
             _part(keeper, ENDING)
             kept.close()
             return None

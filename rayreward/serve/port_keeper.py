@@ -50,7 +50,6 @@ class Keeper:
         self._kept, self._door, self._where = kept, door, where.encode()
         self._left_s, self._lost_s = left_s, lost_s
         self._routers: dict[int, socket.socket] = {}
-        self._is_ending = False
         self._ends_s = time.monotonic() + lost_s
         self._poll = select.poll()
 
@@ -95,7 +94,6 @@ class Keeper:
             return
         self._routers[router.fileno()] = router
         self._poll.register(router, select.POLLIN)
-        self._is_ending = False
 
     def _part(self, router: socket.socket) -> None:
         """A router has said its last word, or was lost."""
@@ -105,8 +103,7 @@ class Keeper:
             said = b""
         self._poll.unregister(router)
         router.close()
-        self._is_ending = self._is_ending or said == ENDING
-        wait_s = 0.0 if self._is_ending else self._left_s if said == LEAVING else self._lost_s
+        wait_s = {ENDING: 0.0, LEAVING: self._left_s}.get(said, self._lost_s)
         self._ends_s = time.monotonic() + wait_s
 
 
