@@ -16,9 +16,10 @@ PUBLIC = {
         "load_reward", "reward_function",
     ],
     "rayreward.rewards": [
-        "BUILTINS", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionReward",
-        "InstructionFollowingReward", "KeywordReward", "LLMJudge", "LanguageConsistencyReward", "LengthReward",
-        "MetricRewardOutput", "RewardFunction", "RewardModel", "RewardOutput", "Trajectory", "reward_function",
+        "BUILTINS", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionCallingReward",
+        "FunctionReward", "InstructionFollowingReward", "KeywordReward", "LLMJudge", "LanguageConsistencyReward",
+        "LengthReward", "MetricRewardOutput", "RewardFunction", "RewardModel", "RewardOutput", "Trajectory",
+        "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
     "rayreward.testing": ["EXIT", "HANG", "ManualClock", "ScriptedReward", "served"],

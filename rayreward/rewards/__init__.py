@@ -10,6 +10,7 @@ from rayreward.rewards.composite import CompositeReward
 from rayreward.rewards.final_answer import FinalAnswerReward
 from rayreward.rewards.format import FormatReward
 from rayreward.rewards.function import FunctionReward
+from rayreward.rewards.function_calling import FunctionCallingReward
 from rayreward.rewards.instruction_following import InstructionFollowingReward
 from rayreward.rewards.keyword import KeywordReward
 from rayreward.rewards.language_consistency import LanguageConsistencyReward
@@ -20,6 +21,7 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "composite": CompositeReward,
     "final_answer": FinalAnswerReward,
     "format": FormatReward,
+    "function_calling": FunctionCallingReward,
     "instruction_following": InstructionFollowingReward,
     "keyword": KeywordReward,
     "language_consistency": LanguageConsistencyReward,
@@ -34,6 +36,7 @@ __all__ = [
     "CompositeReward",
     "FinalAnswerReward",
     "FormatReward",
+    "FunctionCallingReward",
     "FunctionReward",
     "InstructionFollowingReward",
     "KeywordReward",
