@@ -17,8 +17,9 @@ PUBLIC = {
     ],
     "rayreward.rewards": [
         "BUILTINS", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionCallingReward",
-        "FunctionReward", "InstructionFollowingReward", "KeywordReward", "LLMJudge", "LanguageConsistencyReward",
-        "LengthReward", "MetricRewardOutput", "RewardFunction", "RewardModel", "RewardOutput", "Trajectory",
+        "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward", "LLMJudge",
+        "LanguageConsistencyReward", "LengthReward", "MetricRewardOutput", "MultipleChoiceReward", "OverlongReward",
+        "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "SimilarityReward", "Trajectory",
         "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],

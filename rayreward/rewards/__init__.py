@@ -12,9 +12,14 @@ from rayreward.rewards.format import FormatReward
 from rayreward.rewards.function import FunctionReward
 from rayreward.rewards.function_calling import FunctionCallingReward
 from rayreward.rewards.instruction_following import InstructionFollowingReward
+from rayreward.rewards.json_schema import JsonSchemaReward
 from rayreward.rewards.keyword import KeywordReward
 from rayreward.rewards.language_consistency import LanguageConsistencyReward
 from rayreward.rewards.length import LengthReward
+from rayreward.rewards.multiple_choice import MultipleChoiceReward
+from rayreward.rewards.overlong import OverlongReward
+from rayreward.rewards.repetition import RepetitionReward
+from rayreward.rewards.similarity import SimilarityReward
 from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 
 BUILTINS: dict[str, type[RewardFunction]] = {
@@ -23,11 +28,16 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "format": FormatReward,
     "function_calling": FunctionCallingReward,
     "instruction_following": InstructionFollowingReward,
+    "json_schema": JsonSchemaReward,
     "keyword": KeywordReward,
     "language_consistency": LanguageConsistencyReward,
     "length": LengthReward,
     "llm_judge": LLMJudge,
+    "multiple_choice": MultipleChoiceReward,
+    "overlong": OverlongReward,
+    "repetition": RepetitionReward,
     "reward_model": RewardModel,
+    "similarity": SimilarityReward,
 }
 """The names that `builtin:` takes in YAML and `--reward` on the command line."""
 
@@ -39,14 +49,19 @@ __all__ = [
     "FunctionCallingReward",
     "FunctionReward",
     "InstructionFollowingReward",
+    "JsonSchemaReward",
     "KeywordReward",
     "LLMJudge",
     "LanguageConsistencyReward",
     "LengthReward",
     "MetricRewardOutput",
+    "MultipleChoiceReward",
+    "OverlongReward",
+    "RepetitionReward",
     "RewardFunction",
     "RewardModel",
     "RewardOutput",
+    "SimilarityReward",
     "Trajectory",
     "reward_function",
 ]

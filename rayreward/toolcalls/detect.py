@@ -15,6 +15,7 @@ from typing import Literal
 from rayreward.errors import shown
 from rayreward.json_text import MAX_CHARS
 from rayreward.messages import Message
+from rayreward.thinking import split_thinking
 from rayreward.toolcalls import hermes, llama3, mistral
 from rayreward.toolcalls.call import MAX_CALLS, Format, MalformedCallError, ToolCall
 from rayreward.toolcalls.hermes import parse_hermes
@@ -38,9 +39,6 @@ _MARKS: tuple[tuple[str, Format], ...] = (
     (llama3.TAG, "llama3"),
     ("<|python_start|>", "pythonic"),
 )
-
-_THOUGHTS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
-"""A model may try calls in its thoughts: they are none."""
 
 _ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "</s>")
 """Stop tokens, which some servers leave at the end of a text."""
@@ -107,17 +105,8 @@ def detect_format(text: str) -> Format | None:
 
 
 def without_thoughts(text: str) -> str:
-    """What follows the first thought, stop tokens and white space around it removed; nothing, where it never ends.
-
-    Templates that open the thought in the prompt leave only its end in the response.
-    """
-    for begin, end in _THOUGHTS:
-        before, closing, after = text.partition(end)
-        if closing:
-            text = after
-        elif before.lstrip().startswith(begin):
-            text = ""
-    text = text.strip()
+    """The answer behind a response's thoughts, without stop tokens; nothing, where the thoughts never end."""
+    text = split_thinking(text.replace("[THINK]", "<think>").replace("[/THINK]", "</think>")).answer.strip()
     for end in _ENDS * 2:  # a turn's end and the text's, in either order; each removal copies the text
         text = text.removesuffix(end).rstrip()
     return text
