@@ -105,7 +105,7 @@ def detect_format(text: str) -> Format | None:
 
 
 def without_thoughts(text: str) -> str:
-    """The answer behind a response's thoughts, without stop tokens; nothing, where the thoughts never end."""
+    """The answer behind a response's thoughts, Mistral's too, without stop tokens; nothing, where they never end."""
     text = split_thinking(text.replace("[THINK]", "<think>").replace("[/THINK]", "</think>")).answer.strip()
     for end in _ENDS * 2:  # a turn's end and the text's, in either order; each removal copies the text
         text = text.removesuffix(end).rstrip()
