@@ -15,14 +15,14 @@ ROOT = Path(rayreward.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "serve.port_keeper"),
-    ("messages", "strict", "loading", "versioning"),
+    ("messages", "strict", "loading", "versioning", "json_text"),
     ("types",),
     ("batches",),
     ("outcome", "plain", "signature", "compose", "grouping", "thinking"),
     ("boundary", "wire"),
     ("function", "log"),
     ("decorator",),
-    ("models", "judges"),
+    ("models", "judges", "toolcalls"),
     ("languages",),
     ("instructions",),
     ("rewards",),
@@ -48,7 +48,19 @@ REACHES_UP = {
 }
 """Imports inside functions that go up, and why; nothing else may."""
 
-WITHOUT_RAY = ("types", "function", "rewards", "models", "judges", "router", "workers", "trainers", "log", "testing")
+WITHOUT_RAY = (
+    "types",
+    "function",
+    "rewards",
+    "models",
+    "judges",
+    "toolcalls",
+    "router",
+    "workers",
+    "trainers",
+    "log",
+    "testing",
+)
 
 
 class Import(NamedTuple):
