@@ -7,8 +7,9 @@ is bounded: an answer is short, and a megabyte in a box is none.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
 Form = Literal["boxed", "hashes", "answer", "last_number"]
@@ -24,7 +25,10 @@ _MAX_RAW_CHARS = 200_000
 """Of a box that may shrink to an answer when its spaces go."""
 
 _MAX_BOXES = 16
-"""Boxes looked at from the end, for one that closes."""
+"""Boxes that are compared with each other."""
+
+_MAX_TRIES = 64
+"""Times that the word box is looked at, from the end, for a box that closes."""
 
 _NUMBERS_WITHIN_CHARS = 20_000
 """Of a response's end, in which its last number is looked for."""
@@ -91,7 +95,7 @@ def extract_last_answer(response: str) -> Extracted | None:
 
 def _extracted(raw: str, form: Form) -> Extracted:
     text = tidied(raw)
-    if "answer" in text[:MAX_ANSWER_CHARS].lower() and (said := _SAID.search(text[:MAX_ANSWER_CHARS])) is not None:
+    if len(text) > len("answer is") and (said := _SAID.search(text, 0, MAX_ANSWER_CHARS)) is not None:
         text = tidied(said.group(1))
     return Extracted(text[:MAX_ANSWER_CHARS], form, len(text) if len(text) > MAX_ANSWER_CHARS else 0)
 
@@ -122,29 +126,25 @@ def tidied(answer: str) -> str:
 
 def boxes(response: str) -> list[str]:
     """All boxes that close, tidied, the last first; sixteen at most."""
-    found, end = [], len(response)
-    for _ in range(_MAX_BOXES):
-        start = max(response.rfind("\\boxed", 0, end), response.rfind("\\fbox", 0, end))
-        if start < 0:
-            break
-        inside = _inside(response, start)
-        if inside is not None:
-            found.append(inside)
-        end = start
-    return found
+    return [tidied(found.raw) for found in itertools.islice(_boxes_from_the_end(response), _MAX_BOXES)]
 
 
 def _last_box(response: str) -> _Found | None:
+    return next(_boxes_from_the_end(response), None)
+
+
+def _boxes_from_the_end(response: str) -> Iterator[_Found]:
     end = len(response)
-    for _ in range(_MAX_BOXES):
-        start = max(response.rfind("\\boxed", 0, end), response.rfind("\\fbox", 0, end))
-        if start < 0:
-            return None
+    for _ in range(_MAX_TRIES):
+        end = response.rfind("box", 0, end)  # one search for both names: the box is near the end, or there is none
+        if end < 0:
+            return
+        start = end - 1 if response.startswith("\\boxed", max(0, end - 1)) else end - 2
+        if start < 0 or not response.startswith(("\\boxed", "\\fbox"), start):
+            continue
         inside = _inside(response, start)
         if inside is not None:
-            return _Found(start, inside)
-        end = start
-    return None
+            yield _Found(start, inside)
 
 
 def _inside(response: str, start: int) -> str | None:
@@ -171,14 +171,19 @@ def _last_hashes(response: str) -> _Found | None:
 
 def _last_statement(response: str) -> _Found | None:
     start = len(response) + 1
-    for line in reversed(response.split("\n")):  # line by line from the end: three times faster than one search
-        start -= len(line) + 1
+    while start > 0:  # line by line from the end: ten times faster than one search from the beginning
+        end, start = start - 1, response.rfind("\n", 0, start - 1) + 1
+        line = response[start:end]
         found = _LINE.match(line)
         if found is None and "answer" in (lowered := line.lower()):
             found = _SAID.search(line, max(0, lowered.rfind("answer is")))
         if found is not None and found.group(1).strip(" \t*"):
-            said = _SENTENCE_END.split(found.group(1), maxsplit=1)[0]
+            said = found.group(1)
+            if "." in said:
+                said = _SENTENCE_END.split(said, maxsplit=1)[0]
             return _Found(start + found.start(), _boxed_inside(said))
+        if not start:
+            return None
     return None
 
 

@@ -40,6 +40,9 @@ _SHOWN_CHARS = 80
 _MARKS = {is_so: MetricRewardOutput(float(is_so), weight=0.0) for is_so in (True, False)}
 """Components that tell something and weigh nothing."""
 
+_UNDECIDED = RewardOutput.failed(FailureKind.ERROR, "math-verify was not asked; this is a bug in rayreward")
+"""What stands for an output until there is one."""
+
 _FAILURES = {
     FaultKind.TIMEOUT: FailureKind.TIMEOUT,
     FaultKind.CRASHED: FailureKind.CRASHED,
@@ -147,15 +150,19 @@ class MathReward(RewardFunction):
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order; what exact arithmetic leaves open is asked of math-verify together."""
-        begun = [self._begin_guarded(sample) for sample in samples]
-        asked = {at: one for at, one in enumerate(begun) if isinstance(one, _Asked)}
+        outputs: list[RewardOutput] = []
+        asked: dict[int, _Asked] = {}
+        for at, sample in enumerate(samples):
+            begun = self._begin_guarded(sample)
+            if isinstance(begun, _Asked):
+                asked[at], begun = begun, _UNDECIDED
+            outputs.append(begun)
         if asked:
             loop = asyncio.get_running_loop()
             answers = await loop.run_in_executor(self._own_threads(), self._ask, list(asked.values()))
-            begun = [*begun]
             for at, output in zip(asked, answers, strict=True):
-                begun[at] = output
-        return [one for one in begun if isinstance(one, RewardOutput)]
+                outputs[at] = output
+        return outputs
 
     def close(self) -> None:
         """End the processes; they also end with this reward, and with the process that it is in."""
@@ -188,7 +195,7 @@ class MathReward(RewardFunction):
             if any(not compare(found.text, other).is_equal for other in others):
                 return _output(False, "exact", f"{len(others)} boxes with different answers")
         key = (golds, found.text)
-        if "%" in found.text or "percent" in found.text or "%" in str(golds):
+        if "%" in found.text or "percent" in found.text or "%" in "".join(golds):
             # Only percentages depend on the question.
             terms = Terms(self.relative_tolerance, self.absolute_tolerance, sample.prompt or "")
             return self._decide(golds, found.text, terms, None)
