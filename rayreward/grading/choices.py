@@ -14,6 +14,7 @@ _LAYOUT = re.compile(r"\\[ ,;:!]|\\q?quad\b|\\left\b|\\right\b|[{}$*~]")
 _ALONE = re.compile(r"(?:(?:option|choice|answer)\s*:?\s*)?[(\[]?\s?([A-Ja-j])\s?[)\]]?\s?[.:]?", re.IGNORECASE)
 _WITH_VALUE = re.compile(r"(?:\(\s?([A-J])\s?\)|([A-J])\s?[.):](?=\s))\s?(\S.{0,200})")
 _MARK = re.compile(r"\(\s?[A-J]\s?\)|\b[A-J]\s?[.)](?=\s)|\b(?:or|and|not)\b")
+_LISTED = re.compile(r"\(?[A-J]\)?(?:\s?(?:,|;|&|and|, and)\s?\(?[A-J]\)?){1,9}")
 _BEFORE_VALUE = re.compile(r"^(?:[\s.:)\]}$*~]|\\[ ,;:!])+")
 _MAX_CHARS = 300
 
@@ -31,6 +32,20 @@ def chosen_letter(answer: str) -> str | None:
     """
     found = _ALONE.fullmatch(_plain(answer))
     return found.group(1).upper() if found else None
+
+
+@lru_cache(maxsize=KEPT)
+def chosen_letters(answer: str) -> tuple[str, ...] | None:
+    r"""The letters of an answer that lists several and nothing else, in order of the alphabet.
+
+    Example:
+        >>> chosen_letters(r"\text{(A), (C)}"), chosen_letters("C and A"), chosen_letters("A")
+        (('A', 'C'), ('A', 'C'), None)
+    """
+    plain = _plain(answer)
+    if not _LISTED.fullmatch(plain):
+        return None
+    return tuple(sorted(set(re.findall(r"\b[A-J]\b", plain))))
 
 
 @lru_cache(maxsize=KEPT)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rayreward.grading.choices import chosen_letter, letter_and_value
+from rayreward.grading.choices import chosen_letter, chosen_letters, letter_and_value
 from rayreward.grading.intervals import as_region, same_regions
 from rayreward.grading.magnitudes import approximately, is_surely_not_zero
 from rayreward.grading.reader import SEPARATORS, read_answer, split_at
@@ -87,6 +87,9 @@ def compare(gold: str, given: str, terms: Terms = EXACT) -> Verdict:
         return _SAME_TEXT
     if not (terms.relative_tolerance or terms.absolute_tolerance) and _is_plain(gold) and _is_plain(given):
         return _SAME_NUMBER if int(gold) == int(given) else _ANOTHER_NUMBER
+    letters = chosen_letters(gold)
+    if letters is not None and (chosen := chosen_letters(given)) is not None:
+        return Verdict(chosen == letters, f"choices {', '.join(chosen)}, {', '.join(letters)} are right")
     letter = chosen_letter(gold)
     if letter is not None and gold.strip() not in ("e", "i"):
         return _compare_letter(letter, given)
@@ -312,6 +315,8 @@ def _proportion(gold: Ratio, given: Ratio) -> Ratio:
 
 def _compare_regions(gold: Value, given: Value) -> Verdict:
     ones, others = as_region(gold), as_region(given)
+    if isinstance(gold, Equation) or isinstance(given, Equation):
+        return Verdict(None, "an interval and an inequality that is not solved")
     if ones is None or others is None:
         return Verdict(False, "an interval against something else")
     if ones.variable and others.variable and ones.variable != others.variable:
@@ -330,6 +335,8 @@ def _same_bound(gold: Ratio | None, given: Ratio | None) -> bool | None:
 
 def _compare_several(gold: Value, given: Value, terms: Terms) -> Verdict:
     if isinstance(gold, Several) and isinstance(given, Row):
+        if all(isinstance(value, Named) for value in gold.values):
+            return _compare_in_order(gold.values, given.items, terms)
         return _compare_lists_and_rows(gold, given, terms)
     if isinstance(gold, Row) and isinstance(given, Several):
         if all(isinstance(value, Named) for value in given.values):  # x = 1, y = 2 for (1, 2)

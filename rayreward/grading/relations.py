@@ -39,6 +39,9 @@ def relation_signs(tokens: Sequence[Token]) -> list[int]:
 def read_relation(tokens: Sequence[Token], read: ReadSide) -> Value:
     """What a relation states."""
     places = relation_signs(tokens)
+    if places[0] == 0 and tokens[0].text in ("=", r"\approx"):  # the left side is in the sentence before
+        rest = tokens[1:]
+        return read_relation(rest, read) if relation_signs(rest) else read(rest)
     signs = [tokens[at].text for at in places]
     if not set(signs) <= _READ:
         raise UnreadableError("a relation that is not read")
@@ -49,7 +52,7 @@ def read_relation(tokens: Sequence[Token], read: ReadSide) -> Value:
     if set(signs) <= {"=", r"\approx"}:
         return _read_equalities(sides, signs, read)
     values = [read(side) for side in sides]
-    if len(signs) <= 2 and set(signs) <= _FLIPPED.keys():
+    if (len(signs) <= 2 and set(signs) <= _FLIPPED.keys()) or signs == [r"\ne"]:
         region = _read_inequality(values, signs)
         if region is not None:
             return region
@@ -169,15 +172,19 @@ def _read_inequality(values: list[Value], signs: list[str]) -> Region | None:
         if at == middle:
             continue
         sign = signs[min(at, middle)]
-        sign = sign if at > middle else _FLIPPED[sign]  # as seen from the variable
+        sign = sign if at > middle else _FLIPPED.get(sign, sign)  # as seen from the variable
         bound = (None if INFINITY in ratio.atoms else ratio, sign in (r"\le", r"\ge"))
         if sign in ("<", r"\le"):
             high = bound
         else:
             low = bound
     [name] = ratios[middle].variables
+    if signs == [r"\ne"]:
+        hole = ratios[1 - middle]
+        return Region((Piece(None, False, hole, False), Piece(hole, False, None, False)), name)
     return Region((Piece(*low, *high),), name)
 
 
 def _is_variable(ratio: Ratio) -> bool:
-    return len(ratio.variables) == 1 and ratio == Ratio.of(next(iter(ratio.atoms)))
+    atoms = list(ratio.atoms)
+    return len(atoms) == 1 and atoms[0].kind == "variable" and ratio == Ratio.of(atoms[0])

@@ -105,6 +105,7 @@ _VARIABLE_WORDS = frozenset("abcxyz")
 """Runs of only these are products of variables (xyz, abc); other runs of three letters or more are words."""
 
 _WORDS_OF_TWO = frozenset(("or", "is", "no", "of", "to", "if", "in", "by", "at", "an"))
+_TEXT_LAYOUT = re.compile(r"\\(?:[A-Za-z]+|[,;:! ]|(?=[%$#&_]))|[{}$~]")
 _TEXT_TOKEN = re.compile(
     r"(?P<number>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|(?P<word>[^\W\d_]+(?:['-][^\W\d_]+)*)|(?P<symbol>\S)"
 )
@@ -200,7 +201,7 @@ def _letters(run: str, before: Kind | None, is_spaced: bool, short_units: frozen
 
 def _text_tokens(content: str, is_spaced: bool) -> Iterator[Token]:
     """What a text command holds: words, numbers and signs; commands inside it lose their backslash and braces."""
-    plain = re.sub(r"\\(?:[A-Za-z]+|(?=[%$#&_]))|[{}$]", " ", content) if "\\" in content or "$" in content else content
+    plain = _TEXT_LAYOUT.sub(" ", content)
     at = 0
     for found in _TEXT_TOKEN.finditer(plain):
         kind, piece = str(found.lastgroup), found.group()

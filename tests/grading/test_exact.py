@@ -163,6 +163,14 @@ from rayreward.grading.extract import tidied
         (r"x = 5", r"5 = x"),
         (r"5", r"2 + 3 = 5"),
         (r"\frac13", r"\frac13 \approx 0.333"),
+        (r"3 \times 10^8 \mathrm{~m/s}", r"3\times 10^{8}\text{ m/s}"),
+        (r"10 \mathrm{~N}", "10"),
+        (r"\frac{x^{2}}{4}+\frac{y^{2}}{3}=1", "3x^2+4y^2=12"),
+        (r"(-\infty, -5) \cup (-5, \infty)", r"x \ne -5"),
+        (r"\text{(A), (C)}", "C and A"),
+        ("p=3,q=5", "q=5, p=3"),
+        ("a = 2, b = -3", "(2,-3)"),
+        ("3.14", r"\approx 3.14"),
     ],
 )
 def test_the_same_answer_otherwise_written_is_equal(gold: str, given: str) -> None:
@@ -277,6 +285,10 @@ def test_the_same_answer_otherwise_written_is_equal(gold: str, given: str) -> No
         (r"5", r"9^{9^{9^9}}"),
         (r"5", r"99999999!"),
         (r"\frac12", r"\frac12 \quad \frac22"),
+        ("p=3,q=5", "p=5, q=3"),
+        (r"1\text{ hour}", r"60\text{ minutes}"),
+        ("A,C", "A, D"),
+        ("1/3", r"33.3\%"),
     ],
 )
 def test_another_answer_is_not(gold: str, given: str) -> None:
