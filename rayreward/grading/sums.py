@@ -9,10 +9,11 @@ stay as atoms of their own, compared by what they are made of.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+
+from rayreward.grading.primes import factorised
 
 MAX_TERMS = 300
 """Terms of one sum; a model's answer has a dozen, and an expanded power grows without end."""
@@ -34,8 +35,6 @@ MAX_PRODUCT = 900
 
 MAX_KEY_CHARS = 4_000
 """Of the written form of a function with what it is applied to."""
-
-_SMALL_PRIMES_BELOW = 2_000
 
 
 class TooLargeError(ArithmeticError):
@@ -226,7 +225,7 @@ class Arithmetic:
                 return None
             raised[I] = raised.get(I, Fraction(0)) + power.numerator % 4
         for number, way in ((abs(factor.numerator), power), (factor.denominator, -power)):
-            primes = _factorised(number)
+            primes = factorised(number)
             if primes is None or any(count * abs(power) * number.bit_length() > MAX_BITS for count in primes.values()):
                 return None
             for prime, count in primes.items():
@@ -342,44 +341,3 @@ def _checked(terms: dict[Monomial, Fraction]) -> Sum:
 
 def _bits(number: Fraction) -> int:
     return max(number.numerator.bit_length(), number.denominator.bit_length())
-
-
-@lru_cache(maxsize=1)
-def _primes() -> tuple[int, ...]:
-    sieve = bytearray([1]) * _SMALL_PRIMES_BELOW
-    for number in range(2, math.isqrt(_SMALL_PRIMES_BELOW) + 1):
-        if sieve[number]:
-            sieve[number * number :: number] = bytes(len(range(number * number, _SMALL_PRIMES_BELOW, number)))
-    return tuple(number for number in range(2, _SMALL_PRIMES_BELOW) if sieve[number])
-
-
-def _factorised(number: int) -> dict[int, int] | None:
-    """Primes and how often; None where what small primes leave over may not be prime."""
-    if number.bit_length() > 256:
-        return None
-    found: dict[int, int] = {}
-    for prime in _primes():
-        if prime * prime > number:
-            break
-        while number % prime == 0:
-            found[prime] = found.get(prime, 0) + 1
-            number //= prime
-    if number == 1:
-        return found
-    root = math.isqrt(number)
-    largest = _SMALL_PRIMES_BELOW**2
-    if root * root == number and root < largest:
-        found[root] = 2
-    elif number < largest:
-        found[number] = found.get(number, 0) + 1
-    else:
-        return None
-    return found
-
-
-def total(values: Iterable[Ratio], arithmetic: Arithmetic) -> Ratio:
-    """All of them added."""
-    result = Ratio.of(0)
-    for value in values:
-        result = arithmetic.add(result, value)
-    return result

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from rayreward.errors import ConfigError, InvalidInputError, did_you_mean, shown
 from rayreward.forking import Answered, Fault, FaultKind, ForkPool
 from rayreward.function import Isolation, RewardFunction
-from rayreward.grading.exact import Terms, Verdict, compare
+from rayreward.grading.comparison import Terms, Verdict
+from rayreward.grading.exact import compare
 from rayreward.grading.extract import DEFAULT_FORMS, FORMS, MAX_ANSWER_CHARS, Form, boxes, extract_answer, tidied
 from rayreward.grading.verify import PRELOAD, is_installed
 from rayreward.outcome import failed_output
@@ -178,7 +179,7 @@ class MathReward(RewardFunction):
     def _begin_guarded(self, sample: Sample) -> RewardOutput | _Asked:
         try:
             return self._begin_grading(sample)
-        except InvalidInputError as error:
+        except Exception as error:  # noqa: BLE001 - the boundary: a missing label, or a mistake of ours, is one sample's
             return failed_output(error)
 
     def _begin_grading(self, sample: Sample) -> RewardOutput | _Asked:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rayreward.grading.exact import Terms, compare
+from rayreward.grading.comparison import Terms
+from rayreward.grading.exact import compare
 from rayreward.grading.extract import tidied
 
 
@@ -288,6 +289,7 @@ def test_the_same_answer_otherwise_written_is_equal(gold: str, given: str) -> No
         ("p=3,q=5", "p=5, q=3"),
         (r"1\text{ hour}", r"60\text{ minutes}"),
         ("A,C", "A, D"),
+        ("A", r"x \in B"),
         ("1/3", r"33.3\%"),
     ],
 )
