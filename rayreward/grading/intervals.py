@@ -62,7 +62,7 @@ def _closed(piece: Piece) -> tuple[bool, bool]:
 
 def _merged(region: Region, same: Same) -> list[Piece] | None:
     """Its pieces from left to right, those that touch joined; None where their order cannot be told."""
-    if len(region.pieces) == 1:
+    if len(region.pieces) < 2:
         return list(region.pieces)
     ordered = []
     for piece in region.pieces:

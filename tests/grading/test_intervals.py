@@ -31,6 +31,7 @@ def test_the_same_part_of_the_line_is_equal(one: str, other: str) -> None:
         ("x > 3", "3"),
         (r"(-\infty,3)", r"(-\infty,4)"),
         (r"(0,1) \cup (2,3)", "(0,1)"),
+        (r"(0,1) \cup (2,3)", r"\emptyset"),
     ],
 )
 def test_another_part_is_not(one: str, other: str) -> None:
