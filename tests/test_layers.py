@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("messages", "strict", "loading", "versioning", "json_text", "forking"),
     ("types",),
     ("batches",),
-    ("outcome", "plain", "signature", "compose", "grouping", "thinking"),
+    ("outcome", "plain", "signature", "compose", "grouping", "thinking", "lengths"),
     ("boundary", "wire"),
     ("function", "log"),
     ("decorator",),
@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("serve",),
     ("agents",),
     ("testing", "scoring", "jobs"),
+    ("checking",),
     ("demo",),
     ("cli",),
     ("",),  # the package itself: names that load when they are used

@@ -20,7 +20,7 @@ PUBLIC = {
         "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward", "LLMJudge",
         "LanguageConsistencyReward", "LengthReward", "MathReward", "MetricRewardOutput", "MultipleChoiceReward",
         "OverlongReward", "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "SimilarityReward",
-        "Trajectory", "reward_function",
+        "TagCountReward", "Trajectory", "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
     "rayreward.testing": ["EXIT", "HANG", "ManualClock", "ScriptedReward", "served"],
