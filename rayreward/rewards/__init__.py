@@ -16,6 +16,7 @@ from rayreward.rewards.json_schema import JsonSchemaReward
 from rayreward.rewards.keyword import KeywordReward
 from rayreward.rewards.language_consistency import LanguageConsistencyReward
 from rayreward.rewards.length import LengthReward
+from rayreward.rewards.math import MathReward
 from rayreward.rewards.multiple_choice import MultipleChoiceReward
 from rayreward.rewards.overlong import OverlongReward
 from rayreward.rewards.repetition import RepetitionReward
@@ -34,6 +35,7 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "language_consistency": LanguageConsistencyReward,
     "length": LengthReward,
     "llm_judge": LLMJudge,
+    "math": MathReward,
     "multiple_choice": MultipleChoiceReward,
     "overlong": OverlongReward,
     "repetition": RepetitionReward,
@@ -56,6 +58,7 @@ __all__ = [
     "LLMJudge",
     "LanguageConsistencyReward",
     "LengthReward",
+    "MathReward",
     "MetricRewardOutput",
     "MultipleChoiceReward",
     "OverlongReward",

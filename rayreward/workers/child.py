@@ -19,11 +19,11 @@ from collections.abc import Callable, Mapping
 import cloudpickle
 
 from rayreward.boundary import score_guarded
+from rayreward.forking.frames import encode_frame, receive
 from rayreward.function import RewardFunction
 from rayreward.outcome import failed_output
 from rayreward.plain import plain
 from rayreward.types import FailureKind, RewardOutput, Sample
-from rayreward.workers.frames import encode_frame, receive
 from rayreward.workers.protocol import Broken, Done, Load, Ready, Scored, Work
 
 Answer = Callable[[int, RewardOutput], None]

@@ -18,9 +18,10 @@ import sys
 from collections.abc import Sequence
 
 from rayreward.errors import RewardLoadError
+from rayreward.forking.frames import encode_frame
 from rayreward.outcome import failed_output
 from rayreward.types import FailureKind, RewardOutput, Sample
-from rayreward.workers.frames import encode_frame, read_frame
+from rayreward.workers.frames import read_frame
 from rayreward.workers.protocol import Broken, Done, Load, Ready, Scored, Work
 
 _CHILD = "from rayreward.workers.child import main; main()"

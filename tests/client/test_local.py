@@ -11,8 +11,8 @@ from rayreward import LocalClient, RewardFunction, Sample
 from rayreward.errors import ConfigError, InvalidInputError, RewardLoadError, UnknownRewardError
 from rayreward.testing import EXIT, HANG, ScriptedReward
 from rayreward.types import RewardOutput
+from tests.processes import children, is_gone
 from tests.workers import hostile
-from tests.workers.conftest import children, is_gone
 
 
 def said(outputs: list[RewardOutput]) -> list[float | str | None]:

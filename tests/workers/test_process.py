@@ -13,8 +13,8 @@ import pytest
 from rayreward import RewardFunction, RewardOutput, Sample
 from rayreward.errors import RewardLoadError
 from rayreward.workers.process import ProcessWorker
+from tests.processes import is_alive, is_gone
 from tests.workers import hostile
-from tests.workers.conftest import is_alive, is_gone
 
 SHORT_S = 1.0
 """A deadline that a hang must reach, and nothing else even on a busy machine."""

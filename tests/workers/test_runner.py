@@ -11,8 +11,8 @@ from rayreward import RewardFunction, RewardOutput, Sample
 from rayreward.errors import RewardLoadError
 from rayreward.testing import HANG, ScriptedReward
 from rayreward.workers import build_runner
+from tests.processes import children
 from tests.workers import hostile
-from tests.workers.conftest import children
 
 
 def samples(*responses: str) -> list[Sample]:

@@ -1,0 +1,184 @@
+"""The caller's side of a clean process that forks workers.
+
+What arrives: what the clean process is to prepare; wishes for workers, and for their end. What leaves: workers'
+connections and exit codes. It promises that what was forked is gone when it is closed, and soon after this process has
+ended, however suddenly. It may be used by several threads, and takes no event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from rayreward.forking.frames import encode_frame, receive
+from rayreward.forking.server import BURY, COMMAND, FORK, REPLY, WAIT
+from rayreward.forking.session import end_session
+
+_STDERR = 2
+"""Where the prints of workers go: their caller's standard output may be data."""
+
+_REPLY_LIMIT_S = 30.0
+"""A clean process that has not forked by then is lost; a big one takes a tenth of a second."""
+
+
+class ZygoteLostError(OSError):
+    """The clean process has ended, or answers no more: it must be started anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """A worker: its process, which leads a group of its own, and the connection to it."""
+
+    pid: int
+    connection: socket.socket
+
+
+class Zygote:
+    """A clean process.
+
+    Args:
+        code: the Python code that begins it. The last argument of its command line is the number of its control
+            socket; it reads one frame from there, answers with one, and then calls `rayreward.forking.server.serve`.
+    """
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._turn = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The clean process, if it was started; it leads the session of all that it forks."""
+        return None if self._process is None else self._process.pid
+
+    def start(self, told: Any, *, limit_s: float) -> Any:
+        """Start the process, tell it one thing and return its answer.
+
+        Raises:
+            OSError: it could not be started.
+            EOFError: it ended before it answered.
+            TimeoutError: it did not answer in time.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                # subprocess and not os.fork or asyncio: it takes vfork, which a process with gRPC's threads survives. A
+                # session of its own makes it the head of all that it starts; its standard input ends with this process.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", self._code, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.PIPE,
+                    stdout=_STDERR,
+                    start_new_session=True,
+                )
+            except OSError:
+                ours.close()
+                raise
+        self._control = ours
+        ours.settimeout(limit_s)
+        ours.sendall(encode_frame(told))
+        answer = receive(ours)
+        ours.settimeout(_REPLY_LIMIT_S)
+        return answer
+
+    def fork(self) -> Forked:
+        """A new worker.
+
+        Raises:
+            ZygoteLostError: there is no clean process any more.
+            OSError: the machine has no room for another process.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                pid = self._ask(FORK, 0, theirs)
+            if pid < 0:
+                raise OSError(-pid, os.strerror(-pid))
+        except BaseException:
+            ours.close()
+            raise
+        return Forked(pid, ours)
+
+    def end(self, forked: Forked) -> int | None:
+        """Kill a worker with all that it started; its exit code, where one can still be learnt."""
+        _kill(forked)
+        try:
+            return self._ask(WAIT, forked.pid)
+        except OSError:
+            return None
+
+    def discard(self, forked: Forked) -> None:
+        """Kill a worker with all that it started and forget it; returns before it is gone."""
+        _kill(forked)
+        with contextlib.suppress(OSError):
+            self._ask(BURY, forked.pid)
+
+    def close(self) -> int | None:
+        """Kill the clean process and all that it forked; they are gone when this returns. Its exit code."""
+        process, self._process = self._process, None
+        control, self._control = self._control, None
+        if control is not None:
+            control.close()
+        if process is None:
+            return None
+        code = process.poll()
+        end_session(process.pid)
+        if process.stdin is not None:
+            process.stdin.close()
+        ended = process.wait()
+        return ended if code is None else code
+
+    def forget(self) -> None:
+        """Let go without ending anything: for a process forked from the one that started it."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()  # or who started it could end unnoticed
+            self._process.returncode = 0  # it is another's child: there is nothing to wait for
+        self._process = self._control = None
+
+    def _ask(self, what: bytes, pid: int, passed: socket.socket | None = None) -> int:
+        with self._turn:
+            control = self._control
+            if control is None:
+                raise ZygoteLostError("there is no clean process")
+            try:
+                socket.send_fds(control, [COMMAND.pack(what, pid)], [] if passed is None else [passed.fileno()])
+                if what == BURY:
+                    return 0
+                reply = control.recv(REPLY.size, socket.MSG_WAITALL)
+            except OSError as error:
+                raise ZygoteLostError(f"the clean process is lost: {error}") from error
+            if len(reply) < REPLY.size:
+                raise ZygoteLostError("the clean process has ended")
+            (answer,) = REPLY.unpack(reply)
+            return int(answer)
+
+
+def _kill(forked: Forked) -> None:
+    forked.connection.close()
+    for kill in (os.killpg, os.kill):  # its group, and itself where it had no time yet to make one
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(forked.pid, signal.SIGKILL)
+
+
+def describe_exit(code: int | None) -> str:
+    """An exit code in words.
+
+    Example:
+        >>> describe_exit(-11)
+        'signal SIGSEGV'
+    """
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    names = {member.value: member.name for member in signal.Signals}
+    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+    return f"signal {names.get(-code, -code)}{hint}"
