@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class RewardProcesses:
         self._zygote = Zygote(_CHILD)
         self._can_fork = False
         self._is_closed = False
+        self._ending: set[asyncio.Future[int | None]] = set()
         self.scorer: Scorer | None = None
 
     @property
@@ -160,7 +162,7 @@ class RewardProcesses:
             return await self.stop()
         self.scorer = None
         scorer.writer.close()
-        return await asyncio.to_thread(self._zygote.end, scorer.pid)
+        return await self._ended(self._zygote.end, scorer.pid)
 
     async def stop(self) -> int | None:
         """Kill every process; the exit code of the one that had loaded the reward."""
@@ -169,9 +171,18 @@ class RewardProcesses:
         if scorer is not None:
             scorer.writer.close()
         zygote, self._zygote = self._zygote, Zygote(_CHILD)
-        return await asyncio.to_thread(zygote.close)
+        return None if zygote.pid is None else await self._ended(zygote.close)
 
     async def close(self) -> None:
         """Stop for good: nothing starts again."""
         self._is_closed = True
         await self.stop()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    async def _ended(self, end: Callable[..., int | None], *given: int) -> int | None:
+        """What ends processes, in a thread, and also where this task is cancelled: else they would be forgotten."""
+        ending = asyncio.get_running_loop().run_in_executor(None, end, *given)
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        return await asyncio.shield(ending)
