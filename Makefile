@@ -57,6 +57,7 @@ bench: install .reward-kit/installed   ## every benchmark, one after the other: 
 	    --reward-kit-python .reward-kit/bin/python
 	$(BIN)/python benchmarks/coalescing.py --out benchmarks/results/coalescing.json
 	$(BIN)/python benchmarks/replicas.py --out benchmarks/results/replicas.json
+	$(BIN)/python benchmarks/workers.py --out benchmarks/results/workers.json
 	$(BIN)/python benchmarks/memory.py --out benchmarks/results/memory.json
 
 bench-rewards: install         ## the rewards on public data: make bench-rewards DATA=folder

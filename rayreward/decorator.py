@@ -19,7 +19,7 @@ from rayreward.signature import Mode, read_signature
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 
-_OPTIONS = frozenset({"mode", "name", "isolation", "timeout_s", "deterministic"})
+_OPTIONS = frozenset({"mode", "name", "isolation", "timeout_s", "memory_bytes", "deterministic"})
 
 
 class DecoratedReward(Protocol[P, R]):
@@ -41,14 +41,15 @@ def reward_function(
     name: str | None = ...,
     isolation: Isolation | None = ...,
     timeout_s: float | None = ...,
+    memory_bytes: int | None = ...,
     deterministic: bool = ...,
 ) -> Callable[[Callable[P, R]], DecoratedReward[P, R]]: ...
 def reward_function(func: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Mark a function as a reward. It stays the function it was, and gains `.deploy(…)`.
 
     Called directly, it takes chat messages as plain dicts too. Options: `mode` ("pointwise", "batch" or "group"; told
-    from the parameter names where it is left out), `name`, `isolation`, `timeout_s`, `deterministic` (the same sample
-    always scores the same, so that a served answer may be reused).
+    from the parameter names where it is left out), `name`, `isolation`, `timeout_s`, `memory_bytes`, `deterministic`
+    (the same sample always scores the same, so that a served answer may be reused).
 
     Raises:
         ConfigError: an option is unknown, or the function takes no parameter that a sample can fill.

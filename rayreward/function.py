@@ -34,7 +34,7 @@ Isolation = Literal["process", "thread", "inline"]
 """Where a reward runs in its replica: a killable process, one thread (models), or the event loop (trivial, async)."""
 
 
-_NOT_CONTENT = frozenset({"name", "isolation", "timeout_s"})
+_NOT_CONTENT = frozenset({"name", "isolation", "timeout_s", "memory_bytes"})
 """Settings that say how a reward is called and run, not what it answers."""
 
 
@@ -52,6 +52,7 @@ class RewardFunction:
         mode: "local" runs the code here, "remote" asks a service.
         isolation: where it runs when it is served; a killable process by default.
         timeout_s: seconds that one sample (pointwise) or one call (batch) may take when it is served.
+        memory_bytes: what its killable process may take beside what is loaded, when it is served; 4 GiB by default.
         token: with ``mode="remote"``, the bearer token; else the environment's RAYREWARD_TOKEN.
         arguments: further keyword arguments are handed to the function at every call.
 
@@ -67,6 +68,7 @@ class RewardFunction:
 
     isolation: Isolation = "process"
     timeout_s: float = 30.0
+    memory_bytes: int = 4 * 2**30
     deterministic: bool = False
     name: str = ""
 
@@ -86,10 +88,13 @@ class RewardFunction:
         mode: Literal["local", "remote"] | None = None,
         isolation: Isolation | None = None,
         timeout_s: float | None = None,
+        memory_bytes: int | None = None,
         token: str | None = None,
         **arguments: Any,
     ) -> None:
-        check_settings("RewardFunction", {"isolation": isolation, "timeout_s": timeout_s})
+        given = {"isolation": isolation, "timeout_s": timeout_s, "memory_bytes": memory_bytes}
+        check_settings("RewardFunction", given)
+        self.memory_bytes = memory_bytes or self.memory_bytes
         if type(self) is not RewardFunction and func is None and func_path is None:
             self._take_settings(name, isolation, timeout_s, arguments)
             return
@@ -123,6 +128,7 @@ class RewardFunction:
         self.name = str(name or declared.get("name") or getattr(target, "__name__", type(target).__name__))
         self.isolation = isolation or declared.get("isolation") or self.isolation
         self.timeout_s = timeout_s or declared.get("timeout_s") or self.timeout_s
+        self.memory_bytes = memory_bytes or declared.get("memory_bytes") or self.memory_bytes
         self.deterministic = bool(declared.get("deterministic", False))
 
     def _take_settings(
@@ -309,12 +315,15 @@ def _is_coroutine_function(function: Callable[..., Any]) -> bool:
 
 
 def check_settings(where: str, settings: Mapping[str, Any]) -> None:
-    """Refuse an isolation or a deadline that does not exist; `where` names the caller in the error."""
+    """Refuse an isolation, a deadline or a limit that cannot be; `where` names the caller in the error."""
     isolation, timeout_s = settings.get("isolation"), settings.get("timeout_s")
+    memory_bytes = settings.get("memory_bytes")
     if isolation is not None and isolation not in get_args(Isolation):
         raise ConfigError(f"{where}(isolation={isolation!r}): known are {', '.join(map(repr, get_args(Isolation)))}")
     if timeout_s is not None and (isinstance(timeout_s, str) or not timeout_s > 0):
         raise ConfigError(f"{where}(timeout_s={timeout_s!r}): seconds above 0 are needed")
+    if memory_bytes is not None and (not isinstance(memory_bytes, int) or memory_bytes <= 0):
+        raise ConfigError(f"{where}(memory_bytes={memory_bytes!r}): a whole number of bytes above 0 is needed")
 
 
 def _named_timeout(error: TimeoutError, timeout_s: float) -> TimeoutError:

@@ -30,6 +30,9 @@ from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutp
 FILTER_SCORE = "filter_score"
 """Metadata key of OpenRLHF's second number, `scores`, where a reward gives one beside `rewards`."""
 
+OUT_OF_MEMORY = "out of memory"
+"""What the message of a sample begins with whose scoring asked for more than there is."""
+
 _KINDS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (InvalidInputError, FailureKind.INVALID_INPUT),
     (InvalidOutputError, FailureKind.INVALID_OUTPUT),
@@ -152,7 +155,9 @@ def failed_output(error: BaseException) -> RewardOutput:
     """The output of a sample whose reward raised `error`: what it was, and the author's own line that raised it."""
     kind = next((kind for known, kind in _KINDS if isinstance(error, known)), FailureKind.ERROR)
     text = _text_of(error)
-    if kind is FailureKind.ERROR:
+    if isinstance(error, MemoryError):
+        text = f"{OUT_OF_MEMORY}: {text}{_where(error)}"
+    elif kind is FailureKind.ERROR:
         text = f"{type(error).__name__}: {text}{_where(error)}"
     return RewardOutput(failure=Failure(kind, text[:2000]))
 

@@ -125,6 +125,7 @@ class CandidateSpec(StrictModel):
     closed_score: float = 0.0
     isolation: Isolation | None = None
     timeout_s: float | None = None
+    memory_bytes: int | None = None
     process_count: int = 1
     num_replicas: int | None = None
     autoscaling_config: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -175,6 +176,8 @@ class RewardSpec(PartSpec):
         in_router: it has no replicas and runs inline in the router itself: for rewards of microseconds, which cost
             less than the call that would carry them. One that blocks there holds up every other reward.
         timeout_s: seconds that a sample (pointwise) or a call (batch) may take.
+        memory_bytes: what each killable process may take beside what the reward has loaded; the reward's own, 4 GiB
+            where it has none.
         process_count: killable processes a replica.
         num_replicas: a fixed number instead of autoscaling.
         autoscaling_config: Ray Serve's own keys, over rayreward's defaults.
@@ -201,6 +204,7 @@ class RewardSpec(PartSpec):
     isolation: Isolation | None = None
     in_router: bool = False
     timeout_s: float | None = pydantic.Field(default=None, gt=0)
+    memory_bytes: int | None = pydantic.Field(default=None, gt=0)
     process_count: int = pydantic.Field(default=1, ge=1, le=256)
     num_replicas: int | None = pydantic.Field(default=None, ge=1)
     autoscaling_config: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -301,6 +305,8 @@ class RewardSpec(PartSpec):
             reward.isolation = "inline"
         if self.timeout_s is not None:
             reward.timeout_s = self.timeout_s
+        if self.memory_bytes is not None:
+            reward.memory_bytes = self.memory_bytes
         return reward
 
 

@@ -45,12 +45,13 @@ def test_a_batch_functions_chats_become_readable_too() -> None:
 
 
 def test_options_reach_the_reward() -> None:
-    @reward_function(name="exact", isolation="inline", timeout_s=2.5, deterministic=True)
+    @reward_function(name="exact", isolation="inline", timeout_s=2.5, memory_bytes=5, deterministic=True)
     def reward(response: str, label: str) -> float:
         return float(response == label)
 
     made = reward.reward()
     assert (made.name, made.isolation, made.timeout_s, made.deterministic) == ("exact", "inline", 2.5, True)
+    assert made.memory_bytes == 5
     assert RewardFunction(func=reward, name="other", timeout_s=1, isolation="thread").name == "other"
 
 

@@ -286,6 +286,8 @@ class TestConfiguration:
             ({"func": length, "timeout_s": -1}, "timeout_s=-1"),
             ({"func": length, "timeout_s": math.nan}, "timeout_s=nan"),
             ({"func": length, "timeout_s": "30"}, "timeout_s='30'"),
+            ({"func": length, "memory_bytes": 0}, "memory_bytes=0"),
+            ({"func": length, "memory_bytes": 0.5}, "memory_bytes=0.5"),
             ({"func": 5}, "no function but int"),
             ({"func": RewardFunction}, "is a reward already"),
             ({"func": length, "limit": 3}, "no parameter 'limit'"),

@@ -84,8 +84,9 @@ class TestLoadReward:
 
 class TestSpec:
     def test_name_isolation_and_deadline_are_the_deployments(self, file: str) -> None:
-        reward = spec(import_path=f"{file}::decorated", isolation="process", timeout_s=9).build()
-        assert (reward.name, reward.isolation, reward.timeout_s) == ("mine", "process", 9)
+        reward = spec(import_path=f"{file}::decorated", isolation="process", timeout_s=9, memory_bytes=5).build()
+        assert (reward.name, reward.isolation) == ("mine", "process")
+        assert (reward.timeout_s, reward.memory_bytes) == (9, 5)
         reward = spec(import_path=f"{file}::decorated").build()
         assert (reward.isolation, reward.timeout_s) == ("inline", 3)
 

@@ -5,8 +5,9 @@ loop: `workers` runs rewards on it, and a reward may use `ForkPool` for a librar
 
     zygote.py   the caller's side: starts the clean process, has it fork, ends what it forked
     server.py   the clean process: forks on request, and nothing else
+    fitness.py  whether a process may be forked
     session.py  nothing outlives the caller
-    pool.py     `ForkPool`, on the caller's side
+    pool.py     `ForkPool`, on the caller's side, with crew.py
     calls.py    … and in its processes
 """
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayreward.forking.frames import encode_frame, receive, receive_pickle
-from rayreward.forking.server import limit_memory, serve
+from rayreward.forking.server import give_room, limit_memory, serve
 from rayreward.forking.session import start_guard
 
 
@@ -100,6 +100,7 @@ def _answer(function: Callable[[Any], Any], argument: bytes) -> bytes:
     try:
         return encode_frame(Returned(function(pickle.loads(argument))))
     except MemoryError as error:
+        give_room()
         raised = Raised(str(error) or "it asked for more memory than it may have", is_out_of_memory=True)
     except BaseException as error:  # noqa: BLE001 - the boundary: sys.exit() in a library must not end the worker
         raised = Raised(f"{type(error).__name__}: {error}"[:2000], is_out_of_memory=False)

@@ -134,12 +134,12 @@ class Crew:
     def discard(self, worker: Worker) -> None:
         """Kill a worker; who waits may have another."""
         if worker.generation == self._generation:
-            self._zygote.discard(worker.forked)
+            self._zygote.discard(worker.forked.pid)
         self._has_gone(worker)
 
     def bury(self, worker: Worker) -> int | None:
         """Kill a worker that has ended; how it had, where that can be learnt."""
-        code = self._zygote.end(worker.forked) if worker.generation == self._generation else None
+        code = self._zygote.end(worker.forked.pid) if worker.generation == self._generation else None
         self._has_gone(worker)
         return code
 

@@ -1,13 +1,15 @@
 """The clean process: it is ready, and forks workers on request.
 
 What arrives on its control connection: a request to fork, with the worker's own connection; a worker whose exit code is
-wanted; one that is only to be buried. What leaves: process ids and exit codes. It does nothing else, so that a fork of
-it is as good as a fresh start that has come as far. A worker that has ended stays a zombie until its end is asked for:
-until then nobody else can have its number, and to kill it is safe.
+wanted; one that is only to be buried. What leaves: exit codes, and process ids on the workers' connections. It does
+nothing else, so that a fork of it is as good as a fresh start that has come as far. A worker that has ended stays a
+zombie until its end is asked for: until then nobody else can have its number, and to kill it is safe.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import os
 import re
@@ -23,9 +25,12 @@ COMMAND = struct.Struct("!cq")
 """What to do, and to which process."""
 
 REPLY = struct.Struct("!q")
-"""A process id or an exit code; for a fork that failed, the negative error number."""
+"""An exit code, or on a worker's connection its process id; for a fork that failed, the negative error number."""
 
 FORK, WAIT, BURY = b"F", b"W", b"B"
+
+_ROOM_BYTES = 2**26
+"""Enough to build, pickle and send an error."""
 
 _BURIAL_S = 0.1
 """How often a process that was killed, and that nobody asks for, is looked after."""
@@ -48,7 +53,7 @@ def serve(control: socket.socket, work: Callable[[socket.socket], None]) -> None
             return
         what, pid = COMMAND.unpack(message)
         if what == FORK:
-            control.sendall(REPLY.pack(_fork(control, descriptors[0], work)))
+            _fork(control, descriptors[0], work)
         elif what == WAIT:
             control.sendall(REPLY.pack(_exit_code(pid)))
         else:
@@ -65,22 +70,31 @@ def limit_memory(memory_bytes: int) -> None:
     with open("/proc/self/status") as file:
         found = re.search(r"VmData:\s+(\d+) kB", file.read())
     limit = (int(found[1]) * 1024 if found else 0) + memory_bytes
+    _set_limit(limit)
+
+
+def give_room() -> None:
+    """Let this process take a little more, to say that it has taken all it may."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if limit != resource.RLIM_INFINITY:
+        _set_limit(limit + _ROOM_BYTES)
+
+
+def _set_limit(limit: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard != resource.RLIM_INFINITY:
-        limit = min(limit, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def _fork(control: socket.socket, descriptor: int, work: Callable[[socket.socket], None]) -> int:
+def _fork(control: socket.socket, descriptor: int, work: Callable[[socket.socket], None]) -> None:
+    """A worker; its number, or the error, is the first that is read on its connection."""
     try:
         pid = os.fork()
     except OSError as error:
-        os.close(descriptor)
-        return -(error.errno or 1)
+        pid = -(error.errno or errno.EAGAIN)
     if pid == 0:
         _become_worker(control, descriptor, work)
-    os.close(descriptor)
-    return pid
+    with socket.socket(fileno=descriptor) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(REPLY.pack(pid))
 
 
 def _become_worker(control: socket.socket, descriptor: int, work: Callable[[socket.socket], None]) -> None:

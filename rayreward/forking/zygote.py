@@ -67,6 +67,19 @@ class Zygote:
             EOFError: it ended before it answered.
             TimeoutError: it did not answer in time.
         """
+        control = self.spawn()
+        control.settimeout(limit_s)
+        control.sendall(encode_frame(told))
+        answer = receive(control)
+        control.settimeout(_REPLY_LIMIT_S)
+        return answer
+
+    def spawn(self) -> socket.socket:
+        """Start the process, within a millisecond or two; its control connection, where it waits to be told one thing.
+
+        Raises:
+            OSError: it could not be started.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -82,12 +95,9 @@ class Zygote:
             except OSError:
                 ours.close()
                 raise
-        self._control = ours
-        ours.settimeout(limit_s)
-        ours.sendall(encode_frame(told))
-        answer = receive(ours)
         ours.settimeout(_REPLY_LIMIT_S)
-        return answer
+        self._control = ours
+        return ours
 
     def fork(self) -> Forked:
         """A new worker.
@@ -96,36 +106,53 @@ class Zygote:
             ZygoteLostError: there is no clean process any more.
             OSError: the machine has no room for another process.
         """
-        ours, theirs = socket.socketpair()
+        ours = self.order()
         try:
-            with theirs:
-                pid = self._ask(FORK, 0, theirs)
-            if pid < 0:
-                raise OSError(-pid, os.strerror(-pid))
+            ours.settimeout(_REPLY_LIMIT_S)
+            return Forked(read_pid(ours.recv(REPLY.size, socket.MSG_WAITALL)), ours)
+        except ConnectionError as error:
+            ours.close()
+            raise ZygoteLostError(f"the clean process has ended: {error}") from error
         except BaseException:
             ours.close()
             raise
-        return Forked(pid, ours)
 
-    def end(self, forked: Forked) -> int | None:
+    def order(self) -> socket.socket:
+        """Ask for a new worker, without waiting for it: the first that its connection gives is what `read_pid` reads.
+
+        Raises:
+            ZygoteLostError: there is no clean process any more.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._ask(FORK, 0, theirs)
+            except BaseException:
+                ours.close()
+                raise
+        return ours
+
+    def end(self, pid: int) -> int | None:
         """Kill a worker with all that it started; its exit code, where one can still be learnt."""
-        _kill(forked)
+        _kill(pid)
         try:
-            return self._ask(WAIT, forked.pid)
+            return self._ask(WAIT, pid)
         except OSError:
             return None
 
-    def discard(self, forked: Forked) -> None:
+    def discard(self, pid: int) -> None:
         """Kill a worker with all that it started and forget it; returns before it is gone."""
-        _kill(forked)
+        _kill(pid)
         with contextlib.suppress(OSError):
-            self._ask(BURY, forked.pid)
+            self._ask(BURY, pid)
 
     def close(self) -> int | None:
         """Kill the clean process and all that it forked; they are gone when this returns. Its exit code."""
         process, self._process = self._process, None
         control, self._control = self._control, None
         if control is not None:
+            with contextlib.suppress(OSError):
+                control.shutdown(socket.SHUT_RDWR)  # a thread may wait for it
             control.close()
         if process is None:
             return None
@@ -152,7 +179,7 @@ class Zygote:
                 raise ZygoteLostError("there is no clean process")
             try:
                 socket.send_fds(control, [COMMAND.pack(what, pid)], [] if passed is None else [passed.fileno()])
-                if what == BURY:
+                if what != WAIT:
                     return 0
                 reply = control.recv(REPLY.size, socket.MSG_WAITALL)
             except OSError as error:
@@ -163,11 +190,25 @@ class Zygote:
             return int(answer)
 
 
-def _kill(forked: Forked) -> None:
-    forked.connection.close()
+def read_pid(reply: bytes) -> int:
+    """The number of a process that was ordered.
+
+    Raises:
+        ZygoteLostError: the clean process has ended meanwhile.
+        OSError: the machine has no room for another process.
+    """
+    if len(reply) < REPLY.size:
+        raise ZygoteLostError("the clean process has ended")
+    (pid,) = REPLY.unpack(reply)
+    if pid < 0:
+        raise OSError(-pid, os.strerror(-pid))
+    return int(pid)
+
+
+def _kill(pid: int) -> None:
     for kill in (os.killpg, os.kill):  # its group, and itself where it had no time yet to make one
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(forked.pid, signal.SIGKILL)
+            kill(pid, signal.SIGKILL)
 
 
 def describe_exit(code: int | None) -> str:
@@ -180,5 +221,5 @@ def describe_exit(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit code {code}"
     names = {member.value: member.name for member in signal.Signals}
-    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
+    hint = " (out of memory?)" if -code in (signal.SIGKILL, signal.SIGABRT) else ""
     return f"signal {names.get(-code, -code)}{hint}"

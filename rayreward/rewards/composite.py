@@ -62,6 +62,7 @@ class CompositeReward(RewardFunction):
         if unknown:
             raise ConfigError(f"optional names {sorted(unknown)[0]!r}, which is no part; parts: {', '.join(rewards)}")
         self.timeout_s = max(reward.timeout_s for reward in rewards.values())
+        self.memory_bytes = max(reward.memory_bytes for reward in rewards.values())
         self.isolation = _strongest([reward.isolation for reward in rewards.values()])
         self.deterministic = all(reward.deterministic for reward in rewards.values())
 

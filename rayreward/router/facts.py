@@ -21,6 +21,7 @@ class RewardFacts:
         compares_groups: whether all samples of a prompt must be seen together.
         scores_one_by_one: whether a sample's failure can only be its own, and not its whole call's.
         takes_turns: whether a replica's second call waits there for its first.
+        crash_loop: what is wrong, while its processes end again and again without an answer between.
         reload_failure: why the latest configuration is not served and these facts are of an older one.
     """
 
@@ -30,11 +31,18 @@ class RewardFacts:
     compares_groups: bool = False
     scores_one_by_one: bool = True
     takes_turns: bool = False
+    crash_loop: str | None = None
     reload_failure: str | None = None
 
     @classmethod
     def of(
-        cls, reward: RewardFunction, version: str, *, process_count: int = 1, reload_failure: str | None = None
+        cls,
+        reward: RewardFunction,
+        version: str,
+        *,
+        process_count: int = 1,
+        crash_loop: str | None = None,
+        reload_failure: str | None = None,
     ) -> RewardFacts:
         """The facts of a loaded reward; `process_count` is how many killable processes a replica has for it."""
         takes_turns = process_count == 1 if reward.isolation == "process" else reward.scores_in_turn
@@ -45,5 +53,6 @@ class RewardFacts:
             compares_groups=reward.compares_groups,
             scores_one_by_one=reward.scores_one_by_one,
             takes_turns=takes_turns,
+            crash_loop=crash_loop,
             reload_failure=reload_failure,
         )

@@ -230,8 +230,9 @@ class Lane:
             extra["cache_hit_rate"] = round(self.lookup.stats.hit_rate, 4)
         if wish := self.wishes.current.replicas:
             extra["prescaled_replicas"] = wish
-        if self.facts is not None and self.facts.reload_failure is not None:
-            extra["reload_failure"] = self.facts.reload_failure
+        if self.facts is not None:
+            told = {"crash_loop": self.facts.crash_loop, "reload_failure": self.facts.reload_failure}
+            extra |= {key: what for key, what in told.items() if what is not None}
         return RewardInfo(name, self.state, self.version, self.description, self.replica_count, extra)
 
     def stats(self, name: str) -> LaneStats:

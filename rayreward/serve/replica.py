@@ -92,10 +92,12 @@ class RewardReplica:
         """What the router must know of the reward, once it is loaded; `told` is what waits there."""
         if told is not None:
             self._memory.hear(told)
+        runner = self._started()
         return RewardFacts.of(
             self._reward,
-            self._started().version,
+            runner.version,
             process_count=self._spec.process_count,
+            crash_loop=runner.crash_loop,
             reload_failure=self._reload_failure,
         )
 

@@ -1,106 +1,130 @@
-"""The worker process: loads one reward and scores what it is sent, until its replica hangs up or kills it.
+"""The worker processes: one loads the reward; one, forked from it, scores what it is sent until it is killed.
 
-What arrives on the socket: `Load`, then `Work` after `Work`. What leaves: `Ready` or `Broken`, then for each batch
-one `Scored` a sample as soon as it is known, and `Done`. One event loop lives as long as the process, so that what an
-async reward opens in one batch still works in the next. When the replica dies, however suddenly, this process and all
-that its reward started die too, whatever they are doing.
+What arrives at the first: `Load`, then requests to fork (`rayreward.forking.server`). What leaves: `Ready` or `Broken`.
+What arrives at a scorer: `Work` after `Work`. What leaves: for each batch one `Scored` a sample as soon as it is known,
+and `Done`. One event loop lives as long as the scorer, so that what an async reward opens in one batch still works in
+the next. Where a fork would not be as good as a fresh start, the process that has loaded the reward scores itself. When
+the replica dies, however suddenly, these processes and all that the reward started die too, whatever they are doing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import pickle
+import random
 import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import cloudpickle
 
 from rayreward.boundary import score_guarded
+from rayreward.forking.fitness import open_descriptors, what_forbids_forks
 from rayreward.forking.frames import encode_frame, receive
+from rayreward.forking.server import give_room, limit_memory, serve
+from rayreward.forking.session import start_guard
 from rayreward.function import RewardFunction
-from rayreward.outcome import failed_output
+from rayreward.outcome import OUT_OF_MEMORY, failed_output
 from rayreward.plain import plain
 from rayreward.types import FailureKind, RewardOutput, Sample
-from rayreward.workers.protocol import Broken, Done, Load, Ready, Scored, Work
+from rayreward.workers.protocol import Broken, Done, Load, Ready, Scored, Spent, Work
 
 Answer = Callable[[int, RewardOutput], None]
 
 
 def main() -> None:
     """Serve one replica, over the socket whose number is the last argument, until it hangs up."""
-    connection = socket.socket(fileno=int(sys.argv[-1]))
-    connection.set_inheritable(False)
-    _start_guard(connection)
+    control = socket.socket(fileno=int(sys.argv[-1]))
+    control.set_inheritable(False)
+    start_guard(control)
     # Ctrl-C reaches the whole process group; the replica decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    told: Load = receive(control)
+    known = open_descriptors()
     try:
-        reward = _load(receive(connection))
-        connection.sendall(encode_frame(Ready(reward.version)))
+        reward = _load(told)
+        version = reward.version
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the boundary: user code loads here; its replica hears why
-        connection.sendall(encode_frame(Broken(str(failed_output(error).failure))))
+        control.sendall(encode_frame(Broken(str(failed_output(error).failure))))
         return
+    why_no_forks = what_forbids_forks(known)
+    control.sendall(encode_frame(Ready(version, why_no_forks)))
+    if why_no_forks is not None:
+        _score(control, reward, told.memory_bytes)
+        return
+    drawn = random.getstate()
 
-    def answer(position: int, output: RewardOutput) -> None:
-        connection.sendall(encode_frame(Scored(position, _pickled(output))))
+    def score(connection: socket.socket) -> None:
+        random.setstate(drawn)  # a fork seeds it anew; load() may have seeded it on purpose
+        _score(connection, reward, told.memory_bytes)
 
-    with asyncio.Runner() as runner:
-        while True:
-            try:
-                work: Work = receive(connection)
-            except (EOFError, ConnectionError):
-                return
-            runner.run(_answer(reward, work, answer))
-            connection.sendall(encode_frame(Done()))
+    serve(control, score)
 
 
-def _load(sent: Load) -> RewardFunction:
-    sys.path[:] = [*sent.path, *(folder for folder in sys.path if folder not in sent.path)]
-    reward: RewardFunction = cloudpickle.loads(sent.blob)
+def _load(told: Load) -> RewardFunction:
+    sys.path[:] = [*told.path, *(folder for folder in sys.path if folder not in told.path)]
+    reward: RewardFunction = cloudpickle.loads(told.blob)
     reward.load()
     return reward
 
 
-def _start_guard(connection: socket.socket) -> None:
-    """A process that waits for the replica's end and then kills this whole group: a hung reward notices nothing.
-
-    Standard input is a pipe whose other end only the replica holds. The guard is nobody's child here, so that an
-    author's ``os.wait()`` does not find it.
-    """
-    between = os.fork()
-    if between == 0:
-        if os.fork() == 0:
-            connection.close()  # it must end with this process
-            os.closerange(1, 3)
-            os.read(0, 1)
-            os.killpg(0, signal.SIGKILL)
-        os._exit(0)
-    os.waitpid(between, 0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+def _score(connection: socket.socket, reward: RewardFunction, memory_bytes: int) -> None:
+    """Answer batches until the replica hangs up, or the memory is spent."""
+    limit_memory(memory_bytes)
+    scorer = _Scorer(connection, reward, memory_bytes)
+    with asyncio.Runner() as runner, contextlib.suppress(EOFError, ConnectionError):
+        while not scorer.is_spent:
+            runner.run(scorer.score(receive(connection)))
+            connection.sendall(encode_frame(Spent() if scorer.is_spent else Done()))
 
 
-async def _answer(reward: RewardFunction, work: Work, answer: Answer) -> None:
-    """Send every output as soon as it is known, so that a later hang cannot take it away."""
-    samples = _unpickled(work, answer)
-    if not reward.scores_one_by_one:
-        outputs = await score_guarded(reward.ascore, list(samples.values()))
-        for position, output in zip(samples, outputs, strict=True):
-            answer(position, output)
-        return
+class _Scorer:
+    """Sends every output as soon as it is known, so that a later hang cannot take it away."""
 
-    async def one(position: int, sample: Sample) -> None:
-        [output] = await score_guarded(reward.ascore, [sample])
-        answer(position, output)
+    def __init__(self, connection: socket.socket, reward: RewardFunction, memory_bytes: int) -> None:
+        self._connection, self._reward, self._memory_bytes = connection, reward, memory_bytes
+        self.is_spent = False
 
-    if reward.is_async:
-        await asyncio.gather(*(one(position, sample) for position, sample in samples.items()))
-    else:
-        for position, sample in samples.items():
-            await one(position, sample)
+    async def score(self, work: Work) -> None:
+        """Answer a batch; where the memory is spent on the way, only what came before."""
+        samples = _unpickled(work, self._answer)
+        if not self._reward.scores_one_by_one:
+            outputs = await self._outputs(list(samples.values()))
+            for position, output in zip(samples, outputs, strict=True):
+                self._answer(position, output)
+        elif self._reward.is_async:
+            await asyncio.gather(*(self._score_one(position, sample) for position, sample in samples.items()))
+        else:
+            for position, sample in samples.items():
+                await self._score_one(position, sample)
+                if self.is_spent:
+                    return
+
+    async def _score_one(self, position: int, sample: Sample) -> None:
+        [output] = await self._outputs([sample])
+        self._answer(position, output)
+
+    async def _outputs(self, samples: list[Sample]) -> list[RewardOutput]:
+        try:
+            return await score_guarded(self._reward.ascore, samples)
+        except MemoryError:  # there was no room for the first one's traceback
+            give_room()
+            return [RewardOutput.failed(FailureKind.ERROR, OUT_OF_MEMORY) for _ in samples]
+
+    def _answer(self, position: int, output: RewardOutput) -> None:
+        failure = output.failure
+        if failure is not None and failure.message.startswith(OUT_OF_MEMORY):
+            # What fills the memory may stay where it is: the next sample would find no room either.
+            self.is_spent = True
+            give_room()
+            remedy = (
+                f"its process may take {self._memory_bytes / 2**30:g} GiB beside what load() left: raise memory_bytes"
+            )
+            output = replace(output, failure=replace(failure, message=f"{failure.message}; {remedy}"))
+        self._connection.sendall(encode_frame(Scored(position, _pickled(output))))
 
 
 def _unpickled(work: Work, answer: Answer) -> Mapping[int, Sample]:

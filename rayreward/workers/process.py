@@ -1,124 +1,70 @@
-"""One killable worker process.
+"""One worker: a process that scores, and can be killed.
 
 What arrives: batches of samples and how long a sample may take. What leaves: one output a sample, in order. When
 the process hangs or dies, the sample it was at fails (`timeout`, `crashed`), the process is killed with all that it
-started, and a new one scores the rest of the batch.
+started, and another scores the rest of the batch.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import pickle
-import signal
-import socket
-import subprocess
 import sys
 from collections.abc import Sequence
 
 from rayreward.errors import RewardLoadError
 from rayreward.forking.frames import encode_frame
+from rayreward.forking.zygote import describe_exit
 from rayreward.outcome import failed_output
 from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.workers.crash_loop import CrashLoop
 from rayreward.workers.frames import read_frame
-from rayreward.workers.protocol import Broken, Done, Load, Ready, Scored, Work
-
-_CHILD = "from rayreward.workers.child import main; main()"
-
-_START_LIMIT_S = 120.0
-"""How long a reward may take to load (imports, tables, a model) before its process counts as hung."""
+from rayreward.workers.processes import RewardProcesses, Scorer
+from rayreward.workers.protocol import Done, Load, Scored, Spent, Work
 
 _ASYNC_GRACE_S = 1.0
 """Async rewards keep their deadline themselves, each sample its own; only a loop that is blocked is killed, this much
 later."""
 
-_STDERR = 2
-"""Where the prints of rewards go: their replica's standard output may be data."""
-
 
 class ProcessWorker:
-    """A worker process for one reward; one batch at a time.
+    """A killable process for one reward; one batch at a time.
 
     Args:
         blob: the reward, pickled by cloudpickle.
         one_by_one: whether the reward answers sample by sample, so that a hang has one culprit.
         concurrent: whether it works on all samples at once (async rewards).
+        memory_bytes: what the process may take beside what is loaded.
+        name: of the reward, for the log.
     """
 
-    def __init__(self, blob: bytes, *, one_by_one: bool, concurrent: bool) -> None:
-        self._load = Load(blob, tuple(sys.path))
+    def __init__(self, blob: bytes, *, one_by_one: bool, concurrent: bool, memory_bytes: int, name: str) -> None:
+        self._processes = RewardProcesses(Load(blob, tuple(sys.path), memory_bytes))
         self._one_by_one, self._concurrent = one_by_one, concurrent
-        self._process: subprocess.Popen[bytes] | None = None
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._is_closed = False
+        self._crash_loop = CrashLoop(name)
         self.restart_count = 0
 
     @property
     def pid(self) -> int | None:
-        """The process that is running, if one is."""
-        return None if self._process is None else self._process.pid
+        """The process that is running, if one is: that scores, or loads the reward."""
+        return self._processes.pid
+
+    @property
+    def crash_loop(self) -> str | None:
+        """What is wrong, while its process ends again and again."""
+        return self._crash_loop.report
 
     async def start(self) -> None:
-        """Start the process and load the reward; whatever goes wrong, no process is left.
+        """Start a process and load the reward; whatever goes wrong, no process is left.
 
         Raises:
             RewardLoadError: the reward cannot be loaded; the message is what its code raised.
         """
-        if self._is_closed:
-            raise RewardLoadError("the reward's worker was closed")
-        try:
-            await self._start()
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                # Not asyncio's own subprocesses: under uvloop they fork, which gRPC in a Ray process complains about. A
-                # session of its own makes it the head of all that it starts; its standard input ends with this process.
-                self._process = subprocess.Popen(  # noqa: ASYNC220 - vfork: it returns within a millisecond or two
-                    [sys.executable, "-c", _CHILD, str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.PIPE,
-                    stdout=_STDERR,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                ours.close()
-                raise RewardLoadError(f"no worker process could be started: {error}") from error
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
-        try:
-            self._writer.write(encode_frame(self._load))
-            greeting = await asyncio.wait_for(read_frame(self._reader), _START_LIMIT_S)
-        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
-            ended = _describe_exit(await self.stop())
-            raise RewardLoadError(f"the worker process ended while it loaded the reward: {ended}") from error
-        if isinstance(greeting, Broken):
-            raise RewardLoadError(greeting.message)
-        if not isinstance(greeting, Ready):
-            raise TypeError(f"a worker greeted with {greeting!r}; this is a bug in rayreward")
-
-    async def stop(self) -> int | None:
-        """Kill the process and what it started, where there is one, and return its exit code."""
-        if self._writer is not None:
-            self._writer.close()
-        process, self._process, self._reader, self._writer = self._process, None, None, None
-        if process is None:
-            return None
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if process.stdin is not None:
-            process.stdin.close()
-        return await asyncio.to_thread(process.wait)
+        await self._processes.start()
 
     async def close(self) -> None:
         """Stop for good: what is under way fails, and nothing starts again."""
-        self._is_closed = True
-        await self.stop()
+        await self._processes.close()
 
     async def run(self, samples: Sequence[Sample], timeout_s: float) -> list[RewardOutput]:
         """Score `samples`, each within `timeout_s` (a batch reward: all together)."""
@@ -127,42 +73,61 @@ class ProcessWorker:
         while chunks:
             chunk = chunks.pop()
             try:
-                if self._process is not None and self._process.poll() is not None:
-                    await self.stop()  # it died between two batches: nobody in this one is to blame
-                if self._process is None:
-                    await self.start()
-                failure = await self._attempt(blobs, chunk, outputs, timeout_s)
+                scorer = await self._scorer()
+                failure = await self._attempt(scorer, blobs, chunk, outputs, timeout_s)
             except asyncio.CancelledError:
-                await self.stop()  # the child still works on a batch nobody waits for
+                await self._processes.end()  # it still works on a batch nobody waits for
                 raise
             except RewardLoadError as error:
                 return [outputs.get(at) or failed_output(error) for at in range(len(samples))]
+            unanswered = [at for at in chunk if at not in outputs]
             if failure is not None:
-                await self.stop()
+                await self._processes.end()
                 self.restart_count += 1
-                chunks += self._blame([at for at in chunk if at not in outputs], outputs, failure)
+                self._crash_loop.ended(failure[1])
+                chunks += self._blame(unanswered, outputs, failure)
+            elif unanswered:
+                chunks.append(unanswered)
         return [outputs[position] for position in range(len(samples))]
 
+    async def _scorer(self) -> Scorer:
+        """A process that can be asked."""
+        scorer = self._processes.scorer
+        if scorer is not None and scorer.has_ended:
+            await self._processes.end()  # between two batches: nobody in this one is to blame
+            scorer = None
+        if scorer is None:
+            await asyncio.sleep(self._crash_loop.pause_s)
+            scorer = await self._processes.start()
+        return scorer
+
     async def _attempt(
-        self, blobs: dict[int, bytes], chunk: list[int], outputs: dict[int, RewardOutput], timeout_s: float
+        self,
+        scorer: Scorer,
+        blobs: dict[int, bytes],
+        chunk: list[int],
+        outputs: dict[int, RewardOutput],
+        timeout_s: float,
     ) -> tuple[FailureKind, str] | None:
-        """Send a chunk and collect answers; None when all came, else what ended the attempt."""
-        if self._reader is None or self._writer is None:
-            raise RuntimeError("a worker without a connection was asked to score; this is a bug in rayreward")
+        """Send a chunk and collect answers; None when the process had no trouble, else what ended the attempt."""
         limit_s = timeout_s + (_ASYNC_GRACE_S if self._concurrent else 0.0)
-        self._writer.write(encode_frame(Work(tuple(blobs[position] for position in chunk))))
+        scorer.writer.write(encode_frame(Work(tuple(blobs[position] for position in chunk))))
         try:
             while True:
                 async with asyncio.timeout(limit_s):  # not wait_for: Python 3.11's makes a task a frame
-                    frame = await read_frame(self._reader)
-                if isinstance(frame, Done):
-                    return None
+                    frame = await read_frame(scorer.reader)
                 if isinstance(frame, Scored):
                     outputs[chunk[frame.position]] = _unpickled(frame.output)
+                    self._crash_loop.answered()
+                elif isinstance(frame, Done):
+                    return None
+                elif isinstance(frame, Spent):
+                    await self._processes.end()
+                    return None
         except TimeoutError:
             return FailureKind.TIMEOUT, f"no answer within {timeout_s:g} s; its process was killed"
         except (asyncio.IncompleteReadError, ConnectionError):
-            return FailureKind.CRASHED, f"its process ended with {_describe_exit(await self.stop())}"
+            return FailureKind.CRASHED, f"its process ended with {describe_exit(await self._processes.end())}"
 
     def _blame(
         self, unanswered: list[int], outputs: dict[int, RewardOutput], failure: tuple[FailureKind, str]
@@ -205,11 +170,3 @@ def _unpickled(blob: bytes) -> RewardOutput:
         message = f"the output cannot leave the reward's process ({error}); put plain values into metadata"
         return RewardOutput.failed(FailureKind.INVALID_OUTPUT, message)
     return output
-
-
-def _describe_exit(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    names = {member.value: member.name for member in signal.Signals}
-    hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-    return f"signal {names.get(-code, -code)}{hint}"

@@ -1,4 +1,4 @@
-"""What a replica and its worker process tell each other.
+"""What a replica and its worker processes tell each other.
 
 Samples and outputs travel as pickles of their own inside these, so that one which cannot be read on the other side
 costs itself and not the batch.
@@ -11,17 +11,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The reward, pickled by cloudpickle, and where its modules are looked for."""
+    """The reward, pickled by cloudpickle, where its modules are looked for, and what a scorer may take beside it."""
 
     blob: bytes
     path: tuple[str, ...]
+    memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The reward is loaded."""
+    """The reward is loaded. Scorers are forked from here, or it scores itself where `why_no_forks` says why."""
 
     version: str
+    why_no_forks: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +51,8 @@ class Scored:
 @dataclass(frozen=True, slots=True)
 class Done:
     """The batch is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The process has run out of memory and ends; what it has not answered is for another."""

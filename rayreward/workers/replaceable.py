@@ -54,6 +54,11 @@ class ReplaceableRunner:
         """Of the reward that the next batch is scored by."""
         return self._held.runner.version
 
+    @property
+    def crash_loop(self) -> str | None:
+        """Of the runner that the next batch is scored by; see `Runner`."""
+        return self._held.runner.crash_loop
+
     async def start(self) -> None:
         """Start the first runner.
 

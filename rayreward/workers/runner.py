@@ -28,6 +28,11 @@ class Runner(Protocol):
         """The reward's version."""
         ...
 
+    @property
+    def crash_loop(self) -> str | None:
+        """What is wrong, while its processes end again and again without an answer between."""
+        ...
+
     async def start(self) -> None:
         """Load the reward; raises `RewardLoadError` where that fails."""
         ...
@@ -66,6 +71,11 @@ class InlineRunner:
         if self._version is None:
             self._version = self._reward.version
         return self._version
+
+    @property
+    def crash_loop(self) -> str | None:
+        """None: there are no processes."""
+        return None
 
     async def start(self) -> None:
         """Load the reward, off the loop: a model may take minutes."""
@@ -132,7 +142,13 @@ class ProcessRunner:
         self._timeout_s, self._version = timeout_s, reward.version
         blob = _pickled(reward)
         self._workers = [
-            ProcessWorker(blob, one_by_one=reward.scores_one_by_one, concurrent=reward.is_async)
+            ProcessWorker(
+                blob,
+                one_by_one=reward.scores_one_by_one,
+                concurrent=reward.is_async,
+                memory_bytes=reward.memory_bytes,
+                name=reward.name or type(reward).__name__,
+            )
             for _ in range(process_count)
         ]
         self._splits = reward.scores_one_by_one and process_count > 1
@@ -144,6 +160,11 @@ class ProcessRunner:
     def version(self) -> str:
         """The reward's version."""
         return self._version
+
+    @property
+    def crash_loop(self) -> str | None:
+        """What is wrong, while a process ends again and again without an answer between."""
+        return next((worker.crash_loop for worker in self._workers if worker.crash_loop is not None), None)
 
     async def start(self) -> None:
         """Start all processes at once; where one cannot, none is left."""

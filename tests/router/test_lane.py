@@ -54,6 +54,10 @@ class TestWhatApplies:
         await one.score(samples("a", "a"), TERMS)
         assert stage.asked == [["a", "a"]]
 
+    async def test_what_troubles_the_reward_is_told(self) -> None:
+        one = lane(Stage(), facts=RewardFacts("v", crash_loop="it ended 5 times in a row"))
+        assert one.info("r").extra == {"crash_loop": "it ended 5 times in a row"}
+
     async def test_a_cache_that_is_switched_off_scores_each_time_too(self) -> None:
         stage = Stage()
         one = lane(stage, facts=DETERMINISTIC, cache_entries=0)

@@ -16,10 +16,16 @@ from rayreward.spec import RewardSpec
 from rayreward.types import Sample
 
 REWARDS = """
+import os
+
 from rayreward import RewardFunction
 
 def scaled(response, factor=1.0):
     return float(response) * factor
+
+def ends(response):
+    os._exit(3) if response == "exit" else None
+    return 1.0
 
 class Fragile(RewardFunction):
     def __init__(self, weights="good"):
@@ -103,6 +109,14 @@ async def test_what_cannot_be_served_leaves_what_is_and_is_told(start: Start, us
     assert (output.score, output.version) == (1.0, version)
     await replica.reconfigure({"args": {"weights": "better"}})
     assert (await replica.probe()).reload_failure is None
+
+
+async def test_processes_that_end_again_and_again_are_told_until_one_answers(start: Start) -> None:
+    replica = await start("ends")
+    await replica.score([Sample(response="exit")] * 5)
+    assert "5 times in a row" in str((await replica.probe()).crash_loop)
+    await replica.score([Sample(response="a")])
+    assert (await replica.probe()).crash_loop is None
 
 
 async def test_at_its_start_it_fails_the_deployment(start: Start) -> None:

@@ -6,7 +6,9 @@ import asyncio
 import ctypes
 import math
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +23,9 @@ class OnlyHere:
 
     def __reduce__(self) -> Any:
         return __import__, ("module_that_only_the_worker_has",)
+
+
+_filled: list[bytes] = []
 
 
 def misbehave(response: str) -> Any:
@@ -44,6 +49,11 @@ def misbehave(response: str) -> Any:
             raise ValueError("as asked")
         case "nan":
             return math.nan
+        case "explode":
+            return float(len(bytearray(2**34)))
+        case "leak":
+            while True:
+                _filled.append(bytes(2**20))
         case "print":
             print("noise on standard output")  # noqa: T201
         case "unpicklable":
@@ -93,6 +103,39 @@ class Careless(RewardFunction):
         if isinstance(self.answer, BaseException):
             raise self.answer
         return list(self.answer)
+
+
+class Loads(RewardFunction):
+    """Says who has loaded it and who scores, and does more in its load() where it is told to."""
+
+    held: Any = None
+
+    def __init__(self, more: str = "") -> None:
+        self.more = more
+
+    def load(self) -> None:
+        self.loader = os.getpid()
+        match self.more:
+            case "thread":
+                threading.Thread(target=threading.Event().wait, daemon=True).start()
+            case "process":
+                self.held = subprocess.Popen(["sleep", "600"])
+            case "socket":
+                self.held = socket.socketpair()
+            case "loop":
+                self.held = asyncio.new_event_loop()
+            case "file":
+                self.held = open(__file__)  # noqa: SIM115 - it stays open
+            case "numpy":
+                import numpy
+
+                self.held = numpy.ones((500, 500)) @ numpy.ones((500, 500))
+            case "seed":
+                random.seed(7)
+
+    def compute_reward(self, trajectory: Sample) -> Any:
+        misbehave(trajectory.response)
+        return {"score": 1.0, "loader": self.loader, "scorer": os.getpid(), "drawn": random.random()}
 
 
 class BreaksAtLoad(RewardFunction):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,6 +13,7 @@ import pytest
 
 from rayreward import RewardFunction, RewardOutput, Sample
 from rayreward.errors import RewardLoadError
+from rayreward.workers import build_runner
 from rayreward.workers.process import ProcessWorker
 from tests.processes import is_alive, is_gone
 from tests.workers import hostile
@@ -54,7 +56,15 @@ async def worker() -> AsyncIterator[Start]:
         if not isinstance(reward, RewardFunction):
             reward = RewardFunction(func=reward, timeout_s=SHORT_S)
         blob = cloudpickle.dumps(reward)
-        made.append(ProcessWorker(blob, one_by_one=reward.scores_one_by_one, concurrent=reward.is_async))
+        made.append(
+            ProcessWorker(
+                blob,
+                one_by_one=reward.scores_one_by_one,
+                concurrent=reward.is_async,
+                memory_bytes=2**28,
+                name="hostile",
+            )
+        )
         return made[-1]
 
     yield make
@@ -251,6 +261,90 @@ class TestStart:
         assert said(await worker(reward).run(samples("a"), LONG_S)) == [7.0]
 
 
+class TestForks:
+    @pytest.mark.parametrize("more", ["", "file", "numpy"])
+    async def test_what_is_loaded_outlives_who_scores(self, worker: Start, more: str) -> None:
+        outputs = await worker(hostile.Loads(more)).run(samples("a", "exit", "b", "hang", "c"), SHORT_S)
+        assert said(outputs) == [1.0, "crashed", 1.0, "timeout", 1.0]
+        healthy = [outputs[0].metadata, outputs[2].metadata, outputs[4].metadata]
+        assert len({found["loader"] for found in healthy}) == 1
+        assert len({found["scorer"] for found in healthy} - {healthy[0]["loader"]}) == 3
+
+    @pytest.mark.parametrize("more", ["thread", "process", "socket", "loop"])
+    async def test_what_a_fork_would_share_is_loaded_again(self, worker: Start, more: str) -> None:
+        outputs = await worker(hostile.Loads(more)).run(samples("a", "exit", "b"), LONG_S)
+        assert said(outputs) == [1.0, "crashed", 1.0]
+        before, after = outputs[0].metadata, outputs[2].metadata
+        assert (before["loader"], after["loader"]) == (before["scorer"], after["scorer"])
+        assert before["loader"] != after["loader"]
+
+    async def test_chance_is_as_load_left_it(self, worker: Start) -> None:
+        outputs = await worker(hostile.Loads("seed")).run(samples("a", "exit", "b"), LONG_S)
+        assert outputs[0].metadata["drawn"] == outputs[2].metadata["drawn"] == random.Random(7).random()
+
+    async def test_where_the_process_that_had_loaded_it_dies_it_is_loaded_again(self, worker: Start) -> None:
+        one = worker(hostile.Loads())
+        [first] = await one.run(samples("a"), LONG_S)
+        os.kill(first.metadata["loader"], signal.SIGKILL)
+        assert await is_gone(first.metadata["loader"])
+        outputs = await one.run(samples("exit", "b"), LONG_S)
+        assert said(outputs) == ["crashed", 1.0]
+        assert outputs[1].metadata["loader"] != first.metadata["loader"]
+        assert await is_gone(first.metadata["scorer"])
+
+    def test_uvloop_runs_it_too(self) -> None:
+        uvloop = pytest.importorskip("uvloop")
+        reward = RewardFunction(func=hostile.misbehave)
+
+        async def scored() -> list[RewardOutput]:
+            runner = build_runner(reward, timeout_s=SHORT_S)
+            await runner.start()
+            try:
+                return await runner.run(samples("a", "hang", "exit", "b"))
+            finally:
+                await runner.stop()
+
+        assert said(uvloop.run(scored())) == [1.0, "timeout", "crashed", 1.0]
+
+
+class TestMemory:
+    @pytest.mark.parametrize("response", ["explode", "leak"])
+    @pytest.mark.parametrize("reward", [hostile.misbehave, hostile.misbehave_async, hostile.misbehave_together])
+    async def test_a_sample_that_takes_too_much_costs_itself(
+        self, worker: Start, reward: Callable[..., Any], response: str
+    ) -> None:
+        outputs = await worker(reward).run(samples("a", response, "ccc"), LONG_S)
+        assert said(outputs) == [1.0, "error", 3.0]
+        assert message(outputs[1]).startswith("out of memory")
+        assert message(outputs[1]).endswith("its process may take 0.25 GiB beside what load() left: raise memory_bytes")
+
+    async def test_what_fills_it_goes_with_its_process(self, worker: Start) -> None:
+        one = worker(hostile.misbehave)
+        assert said(await one.run(samples("pid", "leak", "leak", "pid"), LONG_S)) == [1.0, "error", "error", 1.0]
+        assert said(await one.run(samples("leak"), LONG_S)) == ["error"]
+        assert said(await one.run(samples("a"), LONG_S)) == [1.0]
+        assert one.restart_count == 0
+
+    async def test_so_does_one_that_is_started_anew(self, worker: Start) -> None:
+        outputs = await worker(hostile.Loads("thread")).run(samples("a", "leak", "b"), LONG_S)
+        assert said(outputs) == [1.0, "error", 1.0]
+
+
+class TestCrashLoop:
+    async def test_is_told_while_it_lasts_and_logged_once(
+        self, worker: Start, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        one = worker(hostile.misbehave)
+        assert said(await one.run(samples(*["exit"] * 7), LONG_S)) == ["crashed"] * 7
+        assert one.crash_loop is not None
+        assert "'hostile'" in one.crash_loop
+        assert "7 times in a row" in one.crash_loop
+        assert "exit code 3" in one.crash_loop
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert said(await one.run(samples("a"), LONG_S)) == [1.0]
+        assert one.crash_loop is None
+
+
 REPLICA = """
 import asyncio, sys
 import cloudpickle
@@ -259,7 +353,8 @@ from rayreward.workers.process import ProcessWorker
 from tests.workers.hostile import misbehave
 
 async def main():
-    worker = ProcessWorker(cloudpickle.dumps(RewardFunction(func=misbehave)), one_by_one=True, concurrent=False)
+    blob = cloudpickle.dumps(RewardFunction(func=misbehave))
+    worker = ProcessWorker(blob, one_by_one=True, concurrent=False, memory_bytes=2**30, name="hostile")
     await worker.start()
     print(worker.pid, flush=True)
     outputs = await worker.run([Sample(response="spawn")], 60.0)
