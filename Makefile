@@ -62,6 +62,7 @@ bench: install .reward-kit/installed   ## every benchmark, one after the other: 
 
 bench-rewards: install         ## the rewards on public data: make bench-rewards DATA=folder
 	$(BIN)/python benchmarks/function_calling.py --data $(DATA) --out benchmarks/results/function_calling.json
+	$(BIN)/python benchmarks/math_grading.py --data $(DATA) --out benchmarks/results/math_grading.json
 
 .reward-kit/installed:         # a peer; its pins contradict ours, and what it needs without saying so is pinned here
 	$(PYTHON) -m venv .reward-kit

@@ -18,9 +18,9 @@ PUBLIC = {
     "rayreward.rewards": [
         "BUILTINS", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionCallingReward",
         "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward", "LLMJudge",
-        "LanguageConsistencyReward", "LengthReward", "MetricRewardOutput", "MultipleChoiceReward", "OverlongReward",
-        "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "SimilarityReward", "Trajectory",
-        "reward_function",
+        "LanguageConsistencyReward", "LengthReward", "MathReward", "MetricRewardOutput", "MultipleChoiceReward",
+        "OverlongReward", "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "SimilarityReward",
+        "TagCountReward", "Trajectory", "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
     "rayreward.testing": ["EXIT", "HANG", "ManualClock", "ScriptedReward", "served"],

@@ -16,10 +16,12 @@ from rayreward.rewards.json_schema import JsonSchemaReward
 from rayreward.rewards.keyword import KeywordReward
 from rayreward.rewards.language_consistency import LanguageConsistencyReward
 from rayreward.rewards.length import LengthReward
+from rayreward.rewards.math import MathReward
 from rayreward.rewards.multiple_choice import MultipleChoiceReward
 from rayreward.rewards.overlong import OverlongReward
 from rayreward.rewards.repetition import RepetitionReward
 from rayreward.rewards.similarity import SimilarityReward
+from rayreward.rewards.tag_count import TagCountReward
 from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 
 BUILTINS: dict[str, type[RewardFunction]] = {
@@ -33,11 +35,13 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "language_consistency": LanguageConsistencyReward,
     "length": LengthReward,
     "llm_judge": LLMJudge,
+    "math": MathReward,
     "multiple_choice": MultipleChoiceReward,
     "overlong": OverlongReward,
     "repetition": RepetitionReward,
     "reward_model": RewardModel,
     "similarity": SimilarityReward,
+    "tag_count": TagCountReward,
 }
 """The names that `builtin:` takes in YAML and `--reward` on the command line."""
 
@@ -54,6 +58,7 @@ __all__ = [
     "LLMJudge",
     "LanguageConsistencyReward",
     "LengthReward",
+    "MathReward",
     "MetricRewardOutput",
     "MultipleChoiceReward",
     "OverlongReward",
@@ -62,6 +67,7 @@ __all__ = [
     "RewardModel",
     "RewardOutput",
     "SimilarityReward",
+    "TagCountReward",
     "Trajectory",
     "reward_function",
 ]

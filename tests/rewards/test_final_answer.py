@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import pytest
 
 from rayreward.rewards import FinalAnswerReward
-from rayreward.rewards.final_answer import extract_answer, normalise_answer
 from rayreward.types import FailureKind
 
 REWARD = FinalAnswerReward()
@@ -25,45 +23,29 @@ REWARD = FinalAnswerReward()
         ("#### \\boxed{3}", "3"),
         ("A: 7", "7"),
         ("So,\nAnswer: 7 eggs", "7 eggs"),
-        ("The final answer is: 7.", "7."),
         ("The answer is 7. I used 2 steps.", "7"),
         ("the ANSWER is 3.5 m", "3.5 m"),
-        ("seven", None),
-        ("", None),
-        ("\\boxed{", None),
-        ("boxed", None),
     ],
 )
-def test_the_last_marked_answer_counts(response: str, answer: str | None) -> None:
-    assert extract_answer(response) == answer
+def test_the_last_marked_answer_counts(response: str, answer: str) -> None:
+    assert REWARD(response=response, label=answer).reason == f"answered {answer}; wanted {answer}"
+
+
+@pytest.mark.parametrize("response", ["seven", "", "\\boxed{", "boxed"])
+def test_what_is_not_marked_is_no_answer(response: str) -> None:
+    assert REWARD(response=response, label="7").reason == "no final answer found; wanted 7"
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("label", "answer", "score"),
     [
-        ("1,000", "1000.0"), ("$1,000.00", "1000"), ("1/2", "0.5"), (r"\frac{1}{2}", ".5"), (r"-\dfrac{1}{2}", "-0.5"),
-        (r"1\frac{1}{4}", "1.25"), ("18 eggs", "18"), ("5%", "5"), ("x = 5", "5"), ("**18**", "18"), ("+3", "3"),
-        ("\N{MINUS SIGN}3", "-3"), ("Yes.", "yes"), ("a  b", "A b"), ("18.", "18"), ("10 / 4", "2.5"),
+        ("1,000", "1000.0", 1.0), ("$1,000.00", "1000", 1.0), ("1/2", ".5", 1.0), ("x = 5", "5", 1.0),
+        ("18", "**18 eggs**", 1.0), ("Yes.", "yes", 1.0), ("3", r"\sqrt{3}", 0.0), ("18", "not 18", 0.0),
+        ("1", "1, 2", 0.0), ("0." + "3" * 50, r"\frac{1}{3}", 0.0), ("5", "5%", 0.0),
     ],
 )  # fmt: skip
-def test_equal_answers_are_equal(first: str, second: str) -> None:
-    assert normalise_answer(first) == normalise_answer(second)
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("3", r"\sqrt{3}"), ("3", r"3\pi"), ("2", "2x"), ("-5", "x-5"), ("18", "not 18"), ("1", "1, 2"), ("1", "1/0"),
-        ("11/4", r"1\frac{1}{4}"), ("5", "5^2"), ("yes", "no"), ("1e3", "1"),
-    ],
-)  # fmt: skip
-def test_others_are_not(first: str, second: str) -> None:
-    assert normalise_answer(first) != normalise_answer(second)
-
-
-def test_numbers_are_exact() -> None:
-    assert normalise_answer("0." + "3" * 50) != Fraction(1, 3)
-    assert normalise_answer("9" * 5000) == normalise_answer("9" * 200)
+def test_answers_are_compared_as_mathematics(label: str, answer: str, score: float) -> None:
+    assert REWARD(response=f"#### {answer}", label=label).score == score
 
 
 def test_score_and_reason() -> None:
