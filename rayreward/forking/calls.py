@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import pickle
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -17,8 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayreward.forking.frames import encode_frame, receive, receive_pickle
-from rayreward.forking.server import give_room, limit_memory, serve
-from rayreward.forking.session import start_guard
+from rayreward.forking.server import begin, give_room, limit_memory, serve
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +58,7 @@ class Raised:
 
 def main() -> None:
     """Serve one pool, over the socket whose number is the last argument, until it hangs up."""
-    control = socket.socket(fileno=int(sys.argv[-1]))
-    control.set_inheritable(False)
-    start_guard(control)
-    # Ctrl-C reaches the whole process group; the caller decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = begin()
     told: Prepare = receive(control)
     try:
         function = _import(told)

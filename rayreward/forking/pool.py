@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from rayreward.errors import ConfigError
+from rayreward.errors import ConfigError, RewardLoadError
 from rayreward.forking.calls import Prepare, Raised, Returned
 from rayreward.forking.crew import Crew, Worker
 from rayreward.forking.frames import HEADER
@@ -140,7 +140,7 @@ class _Run:
         try:
             while self._pending or self._busy:
                 while self._pending and self._has_lane():
-                    worker = self._crew.take(may_wait=not self._busy)
+                    worker = self._taken()
                     if worker is None:
                         break
                     self._begin_next(worker)
@@ -150,6 +150,14 @@ class _Run:
             for worker in self._busy.values():  # this thread was interrupted
                 self._crew.discard(worker)
         return [self._results[position] for position in range(len(self._arguments))]
+
+    def _taken(self) -> Worker | None:
+        try:
+            return self._crew.take(may_wait=not self._busy)
+        except RewardLoadError:  # the machine may have no room for another process: those at work go on
+            if not self._busy:
+                raise
+            return None
 
     def _has_lane(self) -> bool:
         return sum(not worker.is_slow for worker in self._busy.values()) < self._width

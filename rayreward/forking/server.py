@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import io
 import os
 import re
 import resource
@@ -18,8 +19,11 @@ import select
 import signal
 import socket
 import struct
+import sys
 import traceback
 from collections.abc import Callable
+
+from rayreward.forking.session import start_guard
 
 COMMAND = struct.Struct("!cq")
 """What to do, and to which process."""
@@ -34,6 +38,18 @@ _ROOM_BYTES = 2**26
 
 _BURIAL_S = 0.1
 """How often a process that was killed, and that nobody asks for, is looked after."""
+
+
+def begin() -> socket.socket:
+    """Make a process that `Zygote` has started what it must be; its control connection."""
+    control = socket.socket(fileno=int(sys.argv[-1]))
+    control.set_inheritable(False)
+    start_guard(control)
+    # Ctrl-C reaches the whole process group; the caller decides when its workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what was printed before a kill is what its author looks for
+    return control
 
 
 def serve(control: socket.socket, work: Callable[[socket.socket], None]) -> None:

@@ -183,6 +183,8 @@ class Zygote:
                     return 0
                 reply = control.recv(REPLY.size, socket.MSG_WAITALL)
             except OSError as error:
+                with contextlib.suppress(OSError):
+                    control.shutdown(socket.SHUT_RDWR)  # a late reply would be read as the next one's
                 raise ZygoteLostError(f"the clean process is lost: {error}") from error
             if len(reply) < REPLY.size:
                 raise ZygoteLostError("the clean process has ended")

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import pickle
 import random
-import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -24,8 +23,7 @@ import cloudpickle
 from rayreward.boundary import score_guarded
 from rayreward.forking.fitness import open_descriptors, what_forbids_forks
 from rayreward.forking.frames import encode_frame, receive
-from rayreward.forking.server import give_room, limit_memory, serve
-from rayreward.forking.session import start_guard
+from rayreward.forking.server import begin, give_room, limit_memory, serve
 from rayreward.function import RewardFunction
 from rayreward.outcome import OUT_OF_MEMORY, failed_output
 from rayreward.plain import plain
@@ -37,11 +35,7 @@ Answer = Callable[[int, RewardOutput], None]
 
 def main() -> None:
     """Serve one replica, over the socket whose number is the last argument, until it hangs up."""
-    control = socket.socket(fileno=int(sys.argv[-1]))
-    control.set_inheritable(False)
-    start_guard(control)
-    # Ctrl-C reaches the whole process group; the replica decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = begin()
     told: Load = receive(control)
     known = open_descriptors()
     try:
