@@ -14,7 +14,7 @@ from rayreward.checking.report import Report
 from rayreward.errors import ConfigError
 from tests.checking import rewards_to_check as rewards
 from tests.checking.subjects import material
-from tests.workers.conftest import children
+from tests.processes import children
 
 
 async def check(function: Callable[..., Any], **options: Any) -> Report:
