@@ -15,7 +15,7 @@ ROOT = Path(rayreward.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("messages", "strict", "loading", "versioning"),
+    ("messages", "strict", "loading", "versioning", "sandbox"),
     ("types",),
     ("batches",),
     ("outcome", "plain", "signature", "compose", "grouping"),
@@ -46,7 +46,19 @@ REACHES_UP = {
 }
 """Imports inside functions that go up, and why; nothing else may."""
 
-WITHOUT_RAY = ("types", "function", "rewards", "models", "judges", "router", "workers", "trainers", "log", "testing")
+WITHOUT_RAY = (
+    "types",
+    "function",
+    "rewards",
+    "models",
+    "judges",
+    "router",
+    "workers",
+    "sandbox",
+    "trainers",
+    "log",
+    "testing",
+)
 
 
 class Import(NamedTuple):

@@ -21,6 +21,9 @@ PUBLIC = {
         "Trajectory", "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
+    "rayreward.sandbox": [
+        "Candidate", "Ended", "Finished", "Opaque", "Program", "Raised", "Returned", "Sandbox", "SandboxLimits", "Tier",
+    ],
     "rayreward.testing": ["EXIT", "HANG", "ManualClock", "ScriptedReward", "served"],
 }  # fmt: skip
 """What others may rely on. A change here is a change for users: it belongs into CHANGELOG.md."""
