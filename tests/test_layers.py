@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("boundary", "wire"),
     ("function", "log"),
     ("decorator",),
-    ("models", "judges"),
+    ("models", "judges", "programs"),
     ("rewards",),
     ("spec",),
     ("workers", "trainers", "serve.calls", "serve.cluster"),

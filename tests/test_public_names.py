@@ -16,9 +16,9 @@ PUBLIC = {
         "load_reward", "reward_function",
     ],
     "rayreward.rewards": [
-        "BUILTINS", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionReward", "KeywordReward",
-        "LLMJudge", "LengthReward", "MetricRewardOutput", "RewardFunction", "RewardModel", "RewardOutput",
-        "Trajectory", "reward_function",
+        "BUILTINS", "CodeExecutionReward", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionReward",
+        "KeywordReward", "LLMJudge", "LengthReward", "MetricRewardOutput", "RewardFunction", "RewardModel",
+        "RewardOutput", "Trajectory", "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
     "rayreward.sandbox": [

@@ -1,0 +1,114 @@
+"""The judge's process: runs test code step by step, and asks for what the program answers.
+
+What arrives: on the first socket, sockets, one a sample; on each of these, `Assertions` as plain values, then answers.
+What leaves: the process's number, requests, and for each step what became of it. Every sample is judged by a process of
+its own, forked from one that has run no test; all of them die with the process that asks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import random
+import reprlib
+import resource
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+from rayreward.programs import channel
+from rayreward.programs.proxies import NoPlainValueError, ProgramEndedError, Remote
+
+_MAX_MESSAGE_CHARS = 300
+
+
+def main(memory_bytes: int) -> None:
+    """Fork a judge for every socket that arrives on standard input, until that is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who asked decides when we end
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for judges: they leave no zombies
+    requests = socket.socket(fileno=os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nothing, number)
+    while True:
+        message, numbers, _, _ = socket.recv_fds(requests, 1, 1)
+        if not message:
+            os.killpg(0, signal.SIGKILL)  # judges that hang would not notice
+        for number in numbers:
+            if os.fork() == 0:
+                requests.close()
+                _become_judge(number, memory_bytes)
+            os.close(number)
+
+
+def _become_judge(number: int, memory_bytes: int) -> None:
+    """Judge one sample and end."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with socket.socket(fileno=number) as connection:
+            channel.send(connection, os.getpid())
+            judge(connection)
+    finally:
+        os._exit(0)
+
+
+def judge(connection: socket.socket) -> None:
+    """Run the steps that arrive, and say what became of each."""
+    steps, names, aliases = channel.receive(connection)
+    last: list[str] = []
+
+    def ask(what: str, target: Any, name: str, args: Any, kwargs: Any) -> tuple[str, Any]:
+        channel.send(connection, ("ask", what, target, name, args, kwargs))
+        kind, answer = channel.receive(connection)
+        if kind == "ended":
+            raise ProgramEndedError
+        with contextlib.suppress(Exception):
+            last[:] = [_SHORT.repr(answer)]
+        return kind, answer
+
+    space: dict[str, Any] = {"__name__": "tests", **{name: Remote(ask, None, name) for name in names}}
+    space.update({alias: space[name] for alias, name in aliases})
+    random.seed(0)  # tests that draw their cases draw the same ones for every program
+    for code in steps:
+        last.clear()
+        outcome = _run(code, space)
+        channel.send(connection, ("step", *outcome, last[0] if last else ""))
+    channel.send(connection, ("done",))
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def _run(code: bytes, space: dict[str, Any]) -> tuple[str, str]:
+    """What became of a step, and its message: passed, failed, raised, unsupported."""
+    try:
+        exec(marshal.loads(code), space)  # tests are code: that is what this process is for
+    except AssertionError as error:
+        return "failed", _text(error)
+    except ProgramEndedError:
+        return "ended", ""
+    except NoPlainValueError as error:
+        return "unsupported", _text(error)
+    except channel.ChannelClosedError:
+        os._exit(0)
+    except BaseException as error:  # noqa: BLE001 - the boundary: tests raise what they like, SystemExit too
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"]
+        where = f" (line {lines[-1]})" if lines else ""
+        return "raised", f"{type(error).__name__}: {_text(error)}{where}"
+    return "passed", ""
+
+
+def _text(error: BaseException) -> str:
+    with contextlib.suppress(Exception):
+        return str(error)[:_MAX_MESSAGE_CHARS]
+    return ""
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
