@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from rayreward.sandbox.inside.codec import CodecError
+from rayreward.sandbox.inside.frames import frame
+from rayreward.sandbox.running import RunningProgram
 from rayreward.sandbox.values import Ended, Finished, Raised, Returned
 
 
@@ -20,7 +25,12 @@ class Candidate:
         loaded: what became of executing the source: `Returned(None)`, `Raised`, or `Ended`.
     """
 
-    loaded: Returned | Raised | Ended
+    def __init__(self, program: RunningProgram, *, loaded_by_s: float) -> None:
+        self._program = program
+        self._lock = threading.Lock()
+        self._call_count = 0
+        self._ended: Ended | None = None
+        self.loaded: Returned | Raised | Ended = self._answer(0, loaded_by_s)
 
     def call(
         self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, within_s: float
@@ -29,15 +39,41 @@ class Candidate:
 
         A call that takes longer than `within_s` ends the candidate. After `Ended`, every call is the same `Ended`.
         """
-        raise NotImplementedError
+        with self._lock:
+            if self._ended is not None:
+                return self._ended
+            deadline_s = time.monotonic() + within_s
+            try:
+                content = frame((self._call_count + 1, name, tuple(args), dict(kwargs)))
+            except CodecError as error:
+                return Raised("CodecError", f"the arguments cannot be sent: {error}")
+            self._call_count += 1
+            self._program.send(content, deadline_s)
+            return self._answer(self._call_count, deadline_s)
+
+    def _answer(self, number: int, deadline_s: float) -> Returned | Raised | Ended:
+        try:
+            return _outcome(self._program.receive(deadline_s), number)
+        except TimeoutError:
+            reason = "deadline"
+        except EOFError:
+            reason = "it closed its connection"
+        except CodecError as error:
+            reason = f"it said what is no answer: {error}"
+        self._ended = Ended(self._program.end(reason))
+        return self._ended
 
     def stdout_tail(self, size_bytes: int = 4096) -> bytes:
         """The last of what it has printed so far."""
-        raise NotImplementedError
+        with self._lock:
+            return self._program.stdout_tail(size_bytes)
 
     def close(self) -> Finished:
         """Kill it, remove what it left, and say how it ended; closing again says the same."""
-        raise NotImplementedError
+        with self._lock:
+            if self._ended is None:
+                self._ended = Ended(self._program.end("closed"))
+            return self._ended.finished
 
     def __enter__(self) -> Candidate:
         return self
@@ -46,3 +82,17 @@ class Candidate:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _outcome(said: Any, number: int) -> Returned | Raised:
+    """What a frame says, where it says what can be said.
+
+    Raises:
+        CodecError: it does not.
+    """
+    match said:
+        case (int(answered), "returned", value) if answered == number:
+            return Returned(value)
+        case (int(answered), "raised", str(name), str(message), int() | None as line) if answered == number:
+            return Raised(name[:200], message[:500], line)
+    raise CodecError("neither a value nor an error")

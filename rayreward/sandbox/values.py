@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from rayreward.errors import ConfigError
+
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 
@@ -52,6 +54,21 @@ class SandboxLimits:
     file_bytes: int = 16 * MIB
     folder_bytes: int = 64 * MIB
     process_count: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no program could live with.
+
+        Raises:
+            ConfigError: a limit that cannot work.
+        """
+        least = {
+            "wall_s": 0.01, "cpu_s": 0.01, "memory_bytes": 128 * MIB, "output_bytes": 1, "file_bytes": 1,
+            "folder_bytes": 64 * KIB, "process_count": 0,
+        }  # fmt: skip
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if not smallest <= value < float("inf"):
+                raise ConfigError(f"SandboxLimits({name}={value!r}): must be finite and at least {smallest}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,139 @@
+"""A fork of the zygote gives up all that it has, step by step, before the first line of a program runs.
+
+What arrives: a slot (a private folder, a uid, a Landlock ruleset, filters) and limits. What leaves: a process that can
+no longer do anything else than the program may. Every step either works or ends the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import resource
+import signal
+from dataclasses import dataclass
+
+from rayreward.sandbox.inside import kernel, landlock, namespaces
+from rayreward.sandbox.inside.seccomp import Filter, number
+
+CONNECTION = 3
+"""The descriptor by which a program's process talks to who asked for it."""
+
+MAX_THREADS = 64
+"""Of all processes of a program together, beyond one a process; node starts eleven."""
+
+_STACK_BYTES = 64 << 20
+_DESCRIPTORS = 256
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`rayreward.sandbox.SandboxLimits`, as far as the kernel keeps them, and what kind of program it is."""
+
+    is_python: bool
+    cpu_s: float
+    memory_bytes: int
+    largest_file_bytes: int
+    folder_bytes: int
+    process_count: int
+
+
+@dataclass
+class Slot:
+    """What is made once and used by one program after the other.
+
+    Attributes:
+        ruleset: Landlock's, -1 where there is none.
+        uid: None where the zygote's is kept.
+        folder_bytes: what its file system holds; 0 where it has none of its own.
+    """
+
+    index: int
+    path: str
+    uid: int | None
+    ruleset: int
+    folder_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the zygote found to isolate by.
+
+    Attributes:
+        filters: by (is_python, may_fork); none at tier "none".
+        hides_slots: whether mounts must do what Landlock cannot here.
+    """
+
+    filters: dict[tuple[bool, bool], Filter]
+    has_capabilities: bool
+    hides_slots: bool
+
+
+def confine(means: Means, slot: Slot, limits: Limits, descriptors: list[int], zygote: int) -> str:
+    """Confine this process; `descriptors` become 0, 1, 2 and `CONNECTION`. Returns its private folder."""
+    os.setsid()
+    folder = slot.path
+    if means.hides_slots:
+        namespaces.hide_other_slots(slot.path)
+        folder = "/tmp"
+    os.chdir(folder)
+    _renumber(descriptors, slot.ruleset)
+    os.umask(0o077)
+    _limit(limits, has_own_uid=slot.uid is not None)
+    if slot.uid is not None:
+        os.setgroups([])
+        os.setresgid(slot.uid, slot.uid, slot.uid)
+        os.setresuid(slot.uid, slot.uid, slot.uid)
+    elif means.has_capabilities:
+        kernel.drop_capabilities()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of the uid would undo it
+    if os.getppid() != zygote:
+        os._exit(1)  # it ended before it could take this process along
+    if slot.ruleset >= 0:
+        landlock.restrict(CONNECTION + 1)
+        os.close(CONNECTION + 1)
+    if means.filters:
+        means.filters[limits.is_python, limits.process_count > 0].install(os.getpid())
+    return folder
+
+
+def _renumber(descriptors: list[int], ruleset: int) -> None:
+    """Keep the program's own descriptors and the ruleset, at fixed numbers, and close all others."""
+    wanted = [*descriptors, ruleset] if ruleset >= 0 else descriptors
+    # Above first, so that none lands on one that is still to be moved.
+    moved = [fcntl.fcntl(one, fcntl.F_DUPFD, CONNECTION + 2) for one in wanted]
+    for at, one in enumerate(moved):
+        os.dup2(one, at, inheritable=at < CONNECTION)
+    try:
+        kernel.syscall(number("close_range"), len(wanted), 0xFFFFFFFF, 0)
+    except OSError:  # Linux before 5.9
+        os.closerange(len(wanted), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def _limit(limits: Limits, *, has_own_uid: bool) -> None:
+    cpu_s = max(1, math.ceil(limits.cpu_s))
+    rlimits = [
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
+        (resource.RLIMIT_FSIZE, limits.largest_file_bytes, limits.largest_file_bytes),
+        (resource.RLIMIT_NOFILE, _DESCRIPTORS, _DESCRIPTORS),
+        (resource.RLIMIT_MEMLOCK, 0, 0),
+    ]
+    # Node and others reserve far more addresses than they use, so theirs are not counted; what they may write to is.
+    memory = resource.RLIMIT_AS if limits.is_python else resource.RLIMIT_DATA
+    rlimits.append((memory, limits.memory_bytes, limits.memory_bytes))
+    if has_own_uid:  # else the count is of all that the user runs, anywhere
+        count = MAX_THREADS + limits.process_count
+        rlimits.append((resource.RLIMIT_NPROC, count, count))
+    for which, soft, hard in rlimits:
+        resource.setrlimit(which, _at_most(which, soft, hard))
+    stack = _at_most(resource.RLIMIT_STACK, _STACK_BYTES, _STACK_BYTES)
+    resource.setrlimit(resource.RLIMIT_STACK, stack)
+
+
+def _at_most(which: int, soft: int, hard: int) -> tuple[int, int]:
+    allowed = resource.getrlimit(which)[1]
+    if allowed == resource.RLIM_INFINITY:
+        return soft, hard
+    return min(soft, allowed), min(hard, allowed)

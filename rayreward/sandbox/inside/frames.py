@@ -1,0 +1,52 @@
+"""Length-prefixed values over a descriptor: how a program's process talks with who asked for it.
+
+What arrives: plain values. What leaves: the same, on the other side.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import Any
+
+from rayreward.sandbox.inside.codec import decode, encode
+
+HEADER = struct.Struct("<I")
+
+
+def frame(value: Any) -> bytes:
+    """A value as one frame.
+
+    Raises:
+        CodecError: it cannot travel.
+    """
+    content = encode(value)
+    return HEADER.pack(len(content)) + content
+
+
+def send(descriptor: int, content: bytes) -> None:
+    """Write all of it."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def receive(descriptor: int) -> Any:
+    """The next value.
+
+    Raises:
+        EOFError: nobody is at the other end any more.
+    """
+    (size,) = HEADER.unpack(_read(descriptor, HEADER.size))
+    return decode(_read(descriptor, size))
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    chunks = []
+    while size:
+        chunk = os.read(descriptor, min(size, 1 << 20))
+        if not chunk:
+            raise EOFError
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)
