@@ -28,7 +28,7 @@ _MAX_MESSAGE_CHARS = 300
 def main(memory_bytes: int) -> None:
     """Fork a judge for every socket that arrives on standard input, until that is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who asked decides when we end
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for judges: they leave no zombies
+    signal.signal(signal.SIGCHLD, _bury)  # not SIG_IGN: then nobody could tell what CPU time they took
     requests = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
@@ -42,6 +42,12 @@ def main(memory_bytes: int) -> None:
                 requests.close()
                 _become_judge(number, memory_bytes)
             os.close(number)
+
+
+def _bury(*_: object) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _become_judge(number: int, memory_bytes: int) -> None:

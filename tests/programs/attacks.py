@@ -57,7 +57,9 @@ def _search(name: str, body: str, mode: Mode = "asserts") -> Attack:
 def _deed(name: str, body: str, success: str) -> Attack:
     """An attack that says `success` where it could do what it tried."""
     lines = "\n".join(f"    {line}" for line in body.strip("\n").split("\n"))
-    return Attack(name, f"{CALL}\nimport os, sys\ndef solve(x=0):\n{lines}\n    return {success!r}\n", "asserts", success)
+    return Attack(
+        name, f"{CALL}\nimport os, sys\ndef solve(x=0):\n{lines}\n    return {success!r}\n", "asserts", success
+    )
 
 
 def _system_call(name: str, number: int, arguments: str) -> Attack:
@@ -229,7 +231,7 @@ READS = (
             "    except (OSError, ValueError, OverflowError): continue\n    if found: return found"),
     _search("reads_its_memory_by_ctypes", "import ctypes, sys\nbase = id(object()) & ~0xFFFFF\n"
             "return find(ctypes.string_at(base, 1 << 18))"),
-    _search("reads_memory_of_others", "import glob\nfor folder in glob.glob('/proc/[0-9]*'):\n    try:\n"
+    _search("reads_memory_of_others", "import glob\nfor folder in ['/proc/{pid}', *glob.glob('/proc/[0-9]*')]:\n    try:\n"
             "        for line in open(folder + '/maps'):\n            span, mode = line.split()[:2]\n"
             "            if mode[:2] != 'rw': continue\n            a, b = (int(p, 16) for p in span.split('-'))\n"
             "            m = open(folder + '/mem', 'rb', 0); m.seek(a); found = find(m.read(min(b - a, 1 << 24)))\n"
@@ -313,7 +315,7 @@ ESCAPES = (
           "p.start()", "started"),
     _deed("kills_the_parent", "os.kill(os.getppid(), 9)", "killed"),
     _deed("kills_the_harness", "os.kill({pid}, 9)", "killed"),
-    _deed("kills_everybody", "os.kill(-1, 9)", "killed"),
+    _deed("kills_everybody", "os.kill(-1, 9)\nreturn 'whom it could reach'", "seen by the honest programs beside it"),
     _deed("kills_its_group", "import signal\nos.killpg({pid}, signal.SIGTERM)", "killed"),
     _deed("signals_all", "hit = 0\nfor pid in range(2, 70000):\n    if pid != os.getpid():\n        try: os.kill(pid, 0); hit = 1\n"
           "        except OSError: pass\nif not hit: return 'none'", "reached"),
@@ -395,7 +397,7 @@ OTHER_LANGUAGES = (
     Attack("cpp_embeds_outside", "#include <iostream>\nasm(\".section .rodata\\ns: .incbin \\\"{outside}/secret.txt\\\"\\n.byte 0\\n.text\");\n"
            "extern char s[] asm(\"s\");\nint main() { std::cout << s; }", "stdio", SECRET, "cpp"),
     Attack("cpp_compiles_without_end", "template<int N> struct A { A<N+1> a; A<N+2> b; };\nint main() { A<0> a; }", "stdio", SECRET, "cpp"),
-    Attack("cpp_forks", "#include <unistd.h>\n#include <cstdio>\nint main() { if (fork() == 0) for (;;) pause(); puts(\"forked\"); }",
+    Attack("cpp_forks", "#include <unistd.h>\n#include <cstdio>\nint main() { int p = fork(); if (p == 0) for (;;) pause(); puts(p > 0 ? \"forked\" : \"no\"); }",
            "stdio", "forked", "cpp"),
 )  # fmt: skip
 
