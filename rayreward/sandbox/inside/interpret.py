@@ -7,7 +7,9 @@ lie about what it returns, and stop.
 
 from __future__ import annotations
 
+import _sitebuiltins
 import atexit
+import builtins
 import os
 import sys
 import types
@@ -18,6 +20,10 @@ from rayreward.sandbox.inside.codec import CodecError
 from rayreward.sandbox.inside.frames import frame, receive, send
 
 FILE_NAME = "program.py"
+
+for _name in ("exit", "quit"):
+    # What site adds, which is not loaded here: every second program for standard input ends so.
+    setattr(builtins, _name, _sitebuiltins.Quitter(_name, "Ctrl-D (i.e. EOF)"))
 
 _MESSAGE_LIMIT = 500
 """Characters of an exception's text that travel."""
