@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from rayreward.programs.executor import Answering, Run, RunLimits, RunOnInput
 from rayreward.programs.languages import Language
 from rayreward.programs.stub import ANSWER
 from rayreward.sandbox import Ended, Finished, Opaque, Raised, Returned, Tier
+from rayreward.sandbox.inside.codec import MAX_COLLISIONS, MAX_DEPTH
 from rayreward.types import FailureKind
 
 _NAMES = {"javascript": "nodejs"}
@@ -30,9 +32,6 @@ _ANSWER_GRACE_S = 15.0
 
 _OVERHEAD_BYTES = 2**20
 """Of an answer besides the outputs: its keys, and the JSON escapes of ordinary text."""
-
-_MAX_DEPTH = 100
-"""Of containers within each other, as in the sandbox's codec."""
 
 
 class RemoteExecutor:
@@ -220,7 +219,7 @@ def to_json(value: Any) -> Any:
     return ["opaque", kind.__name__]
 
 
-def from_json(value: Any, depth_left: int = _MAX_DEPTH) -> Any:
+def from_json(value: Any, depth_left: int = MAX_DEPTH) -> Any:
     """The value that `to_json` was given.
 
     Raises:
@@ -242,27 +241,39 @@ def from_json(value: Any, depth_left: int = _MAX_DEPTH) -> Any:
     if kind == "opaque":
         return Opaque(str(parts)[:200])
     if kind == "dict":
-        return {from_json(key, depth_left - 1): from_json(one, depth_left - 1) for key, one in parts}
+        pairs = [(from_json(key, depth_left - 1), from_json(one, depth_left - 1)) for key, one in parts]
+        _check_hashes([key for key, _ in pairs])
+        return dict(pairs)
     makers: dict[Any, Any] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
     if kind not in makers:
         raise ValueError(f"no plain value is a {kind!r:.40}")
-    return makers[kind](from_json(one, depth_left - 1) for one in parts)
+    members = [from_json(one, depth_left - 1) for one in parts]
+    if kind in ("set", "frozenset"):
+        _check_hashes(members)
+    return makers[kind](members)
+
+
+def _check_hashes(keys: Sequence[Any]) -> None:
+    """Refuse keys that were chosen to have one hash: a hundred thousand of them would be compared for minutes."""
+    seen = Counter(map(hash, keys))
+    if seen and max(seen.values()) > MAX_COLLISIONS:
+        raise ValueError(f"more than {MAX_COLLISIONS} keys with one hash")
 
 
 def _source_of_codec() -> str:
     """`to_json` and `from_json` as they stand here: the program's side has the standard library only."""
     import inspect
 
-    return "\n".join(inspect.getsource(function) for function in (to_json, from_json))
+    return "\n".join(inspect.getsource(function) for function in (to_json, from_json, _check_hashes))
 
 
 _MAIN = f"""
 
 def __rayreward_main__():
     import sys, json
-    _MAX_DEPTH = {_MAX_DEPTH}
-    Opaque = object
-    space = {{"_MAX_DEPTH": _MAX_DEPTH, "Opaque": object, "Any": object}}
+    import collections
+    space = {{"MAX_DEPTH": {MAX_DEPTH}, "MAX_COLLISIONS": {MAX_COLLISIONS}, "Opaque": object, "Any": object}}
+    space |= {{"Counter": collections.Counter, "Sequence": collections.abc.Sequence}}
     exec({_source_of_codec()!r}, space)
     mark, args, kwargs = json.loads(sys.stdin.readline())
     try:
