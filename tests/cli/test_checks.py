@@ -182,3 +182,11 @@ def test_requirements_are_read_from_a_packages_metadata() -> None:
         "trl ; python_version>'3' and extra=='trl'",
     ]
     assert parse_requirements(lines) == {"": ("ray",), "models": ("torch",), "trl": ("trl",)}
+
+
+def test_a_missing_compiler_is_named_with_what_it_takes_away() -> None:
+    around = replace(HEALTHY, tools={"cpp": None, "bash": "/usr/bin/bash"})
+    found = {finding.check: finding for finding in examine(around) if finding.check.startswith("code")}
+    assert found["code: bash"].found == "/usr/bin/bash"
+    assert "g++ is not on PATH: cpp programs cannot be graded" in found["code: cpp"].found
+    assert found["code: cpp"].remedy == "install GCC (apt-get install g++)"
