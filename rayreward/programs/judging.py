@@ -8,6 +8,7 @@ its own, forked from one that has run no test; all of them die with the process 
 from __future__ import annotations
 
 import contextlib
+import gc
 import marshal
 import os
 import random
@@ -30,6 +31,7 @@ def main(memory_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who asked decides when we end
     signal.signal(signal.SIGCHLD, _bury)  # not SIG_IGN: then nobody could tell what CPU time they took
     requests = socket.socket(fileno=os.dup(0))
+    gc.freeze()  # what is here already stays; a collection in every fork would copy it
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(nothing, number)

@@ -7,6 +7,9 @@ anyway. It holds nothing of the tests.
 
 from __future__ import annotations
 
+import marshal
+import sys
+
 MARK = "\x00rayreward"
 """The first item of a tuple that stands for something else. The program can make such tuples too; they mean nothing
 here, where only what the judge sends is read so."""
@@ -19,7 +22,7 @@ MOST_ITEMS = 100_000
 
 ANSWER = "__rayreward_answer__"
 
-STUB = f"""
+_SOURCE = f"""
 
 def {ANSWER}(what, target, name, args, kwargs, objects=[]):
     import builtins, importlib
@@ -89,3 +92,15 @@ def {ANSWER}(what, target, name, args, kwargs, objects=[]):
         return value
     return ["value", plain(value)]
 """
+
+
+def _compiled() -> str:
+    """The stub as code of this interpreter's, which most often is the program's: compiling it took a millisecond."""
+    code = marshal.dumps(compile(_SOURCE, "<stub>", "exec", dont_inherit=True))
+    return (
+        f"\n\nexec(__import__('marshal').loads({code!r}) if __import__('sys').hexversion == {sys.hexversion} "
+        f"else {_SOURCE!r})\n"
+    )
+
+
+STUB = _compiled()

@@ -11,17 +11,14 @@ import os
 import stat
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rayreward.errors import SandboxError
-from rayreward.sandbox.inside.frames import frame
 from rayreward.sandbox.inside.zygote import Plan
-from rayreward.sandbox.running import RunningProgram
+from rayreward.sandbox.running import RunningProgram, source_frame
 from rayreward.sandbox.values import MIB, SandboxLimits, Tier
 from rayreward.sandbox.zygote import ZygoteProcess
 
@@ -96,10 +93,15 @@ def choose(tiers: Sequence[Tier], python: str, choices: Mapping[str, list[str]])
         problems[_name(tier, gives_uids)] = problem
     listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
     raise SandboxError(
-        f"programs were to be isolated at tier {tiers[-1].value!r} at least, and none works here ({listed}). Use Linux 5.13 or "
-        "later with Landlock in its list of LSMs, a container runtime whose seccomp profile allows Landlock "
+        f"programs were to be isolated at tier {tiers[-1].value!r} at least, and none works here ({listed}). "
+        "Use Linux 5.13 or later with Landlock in its list of LSMs, a container runtime whose seccomp profile allows Landlock "
         "(Docker 20.10.10 and later do), or run the programs on another machine by a remote executor"
     )
+
+
+def base_python() -> str:
+    """This interpreter, without its virtual environment."""
+    return str(getattr(sys, "_base_executable", sys.executable))
 
 
 def _name(tier: Tier, gives_uids: bool) -> str:
@@ -132,7 +134,7 @@ def _hidden_by(path: Path) -> Path | None:
 
 def _prefix_of(python: str) -> Path:
     """Where an interpreter has its library."""
-    if python == os.path.realpath(getattr(sys, "_base_executable", sys.executable)):
+    if python == os.path.realpath(base_python()):
         return Path(sys.base_prefix).resolve()
     ask = "import sys; print(sys.base_prefix)"
     try:
@@ -156,7 +158,7 @@ def _probe(zygote: ZygoteProcess, tier: Tier) -> str | None:
     source = f"IS_ISOLATED = {tier is not Tier.NONE}\n{_PROBE}"
     try:
         running = RunningProgram(zygote, tier=tier, limits=_PROBE_LIMITS, is_python=True)
-        running.send(frame((True, source)), time.monotonic() + _PROBE_LIMITS.wall_s)
+        running.send(source_frame(source, is_whole=True), time.monotonic() + _PROBE_LIMITS.wall_s)
         running.expect_ready(time.monotonic() + _PROBE_LIMITS.wall_s)
         finished = running.wait(time.monotonic() + _PROBE_LIMITS.wall_s)
     except (OSError, SandboxError) as error:

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from rayreward.errors import SandboxError
-from rayreward.sandbox.inside.codec import MAX_BYTES, CodecError, decode
+from rayreward.sandbox.inside.codec import MAX_BYTES, CodecError, decode, encode
+from rayreward.sandbox.inside.confine import LIMITS, Limits
 from rayreward.sandbox.inside.frames import HEADER
 from rayreward.sandbox.values import Finished, SandboxLimits, Tier
 from rayreward.sandbox.zygote import ZygoteProcess
@@ -245,11 +246,29 @@ def _input(stdin: bytes) -> int:
     return made
 
 
-def _request(limits: SandboxLimits, is_python: bool, wanted: tuple[str, ...]) -> Any:
-    largest_bytes = max(limits.file_bytes, limits.output_bytes + 1)  # one more than is shown, to see that it was cut
-    process_count = 0 if is_python else limits.process_count
-    kept = (is_python, limits.cpu_s, limits.memory_bytes, largest_bytes, limits.folder_bytes, process_count)
-    return kept, list(wanted)
+def _request(limits: SandboxLimits, is_python: bool, wanted: tuple[str, ...]) -> bytes:
+    kept = Limits(
+        is_python=is_python,
+        cpu_s=limits.cpu_s,
+        memory_bytes=limits.memory_bytes,
+        largest_file_bytes=max(limits.file_bytes, limits.output_bytes + 1),  # one more than is shown: to see a cut
+        folder_bytes=limits.folder_bytes,
+        process_count=0 if is_python else limits.process_count,
+        wanted_count=len(wanted),
+    )
+    return LIMITS.pack(*kept) + (encode(list(wanted)) if wanted else b"")
+
+
+def source_frame(source: str, *, is_whole: bool) -> bytes:
+    """A Python program, as the process that will run it expects it.
+
+    Raises:
+        CodecError: it is too large.
+    """
+    content = source.encode("utf-8", "surrogatepass")
+    if len(content) >= MAX_BYTES:
+        raise CodecError(f"a source of more than {MAX_BYTES} bytes")
+    return HEADER.pack(len(content) + 1) + bytes([is_whole]) + content
 
 
 def _left(deadline_s: float) -> float:

@@ -8,7 +8,6 @@ one was forked from.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -18,10 +17,10 @@ from typing import Any
 
 from rayreward.errors import ConfigError, SandboxError
 from rayreward.sandbox.candidate import Candidate
-from rayreward.sandbox.choosing import STRONGEST_FIRST, Choice, choose
+from rayreward.sandbox.choosing import STRONGEST_FIRST, Choice, base_python, choose
 from rayreward.sandbox.inside.codec import CodecError
 from rayreward.sandbox.inside.frames import frame
-from rayreward.sandbox.running import RunningProgram
+from rayreward.sandbox.running import RunningProgram, source_frame
 from rayreward.sandbox.values import Finished, Program, SandboxLimits, Tier
 
 
@@ -67,7 +66,7 @@ class Sandbox:
             if not os.path.isabs(path):
                 raise ConfigError(f"Sandbox: {os.fspath(path)!r} is not an absolute path")
         self._limits = limits
-        self._python = os.path.realpath(python or getattr(sys, "_base_executable", sys.executable))
+        self._python = os.path.realpath(python or base_python())
         self._choices = {
             "read": [os.fspath(path) for path in (*readable_paths, *python_paths)],
             "python_paths": [os.fspath(path) for path in python_paths],
@@ -142,7 +141,7 @@ class Sandbox:
         self, source: str, limits: SandboxLimits, stdin: bytes, *, is_whole: bool
     ) -> tuple[RunningProgram, float]:
         try:
-            content = frame((is_whole, source))
+            content = source_frame(source, is_whole=is_whole)
         except CodecError as error:
             raise ConfigError(f"Sandbox: the source cannot be sent: {error}") from error
         running = self._spawn(content, limits, is_python=True, stdin=stdin)

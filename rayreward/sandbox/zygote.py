@@ -19,7 +19,7 @@ from importlib import resources
 from typing import Any
 
 from rayreward.errors import SandboxError
-from rayreward.sandbox.inside.codec import CodecError, decode, encode
+from rayreward.sandbox.inside.codec import CodecError, decode
 from rayreward.sandbox.inside.zygote import Plan
 
 _MODULES = (
@@ -111,13 +111,12 @@ class ZygoteProcess:
             raise SandboxError(found["broken"])
         return dict(found)
 
-    def request(self, content: Any, descriptors: Sequence[int]) -> None:
+    def request(self, message: bytes, descriptors: Sequence[int]) -> None:
         """Ask for a program.
 
         Raises:
             OSError: the zygote is gone.
         """
-        message = encode(content)
         with self._lock:
             socket.send_fds(self._control, [message], descriptors)
 

@@ -6,12 +6,13 @@ no longer do anything else than the program may. Every step either works or ends
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import resource
 import signal
+import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rayreward.sandbox.inside import kernel, landlock, namespaces
 from rayreward.sandbox.inside.seccomp import Filter, number
@@ -26,8 +27,7 @@ _STACK_BYTES = 64 << 20
 _DESCRIPTORS = 256
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """`rayreward.sandbox.SandboxLimits`, as far as the kernel keeps them, and what kind of program it is."""
 
     is_python: bool
@@ -36,6 +36,11 @@ class Limits:
     largest_file_bytes: int
     folder_bytes: int
     process_count: int
+    wanted_count: int
+
+
+LIMITS = struct.Struct("<?dQQQII")
+"""How they travel."""
 
 
 @dataclass
@@ -98,13 +103,36 @@ def confine(means: Means, slot: Slot, limits: Limits, descriptors: list[int], zy
     return folder
 
 
+def reserve_descriptors(control: int) -> int:
+    """Occupy, in the zygote, the numbers that programs will use, so that moving one there never closes another.
+
+    Returns:
+        The control socket's new number, above them.
+    """
+    copies = [control]
+    while copies[-1] <= CONNECTION + 1:
+        copies.append(os.dup(control))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for at in (CONNECTION, CONNECTION + 1):
+        os.dup2(nothing, at)
+    for one in (nothing, *copies[:-1]):
+        if one > CONNECTION + 1:
+            os.close(one)
+    return copies[-1]
+
+
+def warm_up() -> None:
+    """Run what every fork runs, as far as it changes nothing, so that its pages are written to in the zygote."""
+    for _ in range(20):
+        kernel.syscall(number("getpid"))
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+
+
 def _renumber(descriptors: list[int], ruleset: int) -> None:
     """Keep the program's own descriptors and the ruleset, at fixed numbers, and close all others."""
     wanted = [*descriptors, ruleset] if ruleset >= 0 else descriptors
-    # Above first, so that none lands on one that is still to be moved.
-    moved = [fcntl.fcntl(one, fcntl.F_DUPFD, CONNECTION + 2) for one in wanted]
-    for at, one in enumerate(moved):
-        os.dup2(one, at, inheritable=at < CONNECTION)
+    for at, one in enumerate(wanted):  # all of them are above: see reserve_descriptors
+        os.dup2(one, at, at < CONNECTION)
     try:
         kernel.syscall(number("close_range"), len(wanted), 0xFFFFFFFF, 0)
     except OSError:  # Linux before 5.9
@@ -113,27 +141,26 @@ def _renumber(descriptors: list[int], ruleset: int) -> None:
 
 def _limit(limits: Limits, *, has_own_uid: bool) -> None:
     cpu_s = max(1, math.ceil(limits.cpu_s))
-    rlimits = [
-        (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
-        (resource.RLIMIT_FSIZE, limits.largest_file_bytes, limits.largest_file_bytes),
-        (resource.RLIMIT_NOFILE, _DESCRIPTORS, _DESCRIPTORS),
-        (resource.RLIMIT_MEMLOCK, 0, 0),
-    ]
+    _lower(resource.RLIMIT_CORE, 0, 0)
+    _lower(resource.RLIMIT_CPU, cpu_s, cpu_s + 1)
+    _lower(resource.RLIMIT_FSIZE, limits.largest_file_bytes, limits.largest_file_bytes)
+    _lower(resource.RLIMIT_NOFILE, _DESCRIPTORS, _DESCRIPTORS)
+    _lower(resource.RLIMIT_MEMLOCK, 0, 0)
+    _lower(resource.RLIMIT_STACK, _STACK_BYTES, _STACK_BYTES)
     # Node and others reserve far more addresses than they use, so theirs are not counted; what they may write to is.
     memory = resource.RLIMIT_AS if limits.is_python else resource.RLIMIT_DATA
-    rlimits.append((memory, limits.memory_bytes, limits.memory_bytes))
+    _lower(memory, limits.memory_bytes, limits.memory_bytes)
     if has_own_uid:  # else the count is of all that the user runs, anywhere
         count = MAX_THREADS + limits.process_count
-        rlimits.append((resource.RLIMIT_NPROC, count, count))
-    for which, soft, hard in rlimits:
-        resource.setrlimit(which, _at_most(which, soft, hard))
-    stack = _at_most(resource.RLIMIT_STACK, _STACK_BYTES, _STACK_BYTES)
-    resource.setrlimit(resource.RLIMIT_STACK, stack)
+        _lower(resource.RLIMIT_NPROC, count, count)
 
 
-def _at_most(which: int, soft: int, hard: int) -> tuple[int, int]:
-    allowed = resource.getrlimit(which)[1]
-    if allowed == resource.RLIM_INFINITY:
-        return soft, hard
-    return min(soft, allowed), min(hard, allowed)
+_ALLOWED = {which: resource.getrlimit(which)[1] for which in range(resource.RLIMIT_AS + 1)}
+"""The hard limits of the zygote, which a fork can only lower."""
+
+
+def _lower(which: int, soft: int, hard: int) -> None:
+    allowed = _ALLOWED[which]
+    if allowed != resource.RLIM_INFINITY and allowed < hard:
+        soft, hard = min(soft, allowed), allowed
+    resource.setrlimit(which, (soft, hard))

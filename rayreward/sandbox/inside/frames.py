@@ -24,6 +24,10 @@ def frame(value: Any) -> bytes:
     return HEADER.pack(len(content)) + content
 
 
+READY = frame("ready")
+"""Sent by a process that is confined and has seen nothing of its program yet."""
+
+
 def send(descriptor: int, content: bytes) -> None:
     """Write all of it."""
     left = memoryview(content)
@@ -37,12 +41,24 @@ def receive(descriptor: int) -> Any:
     Raises:
         EOFError: nobody is at the other end any more.
     """
+    return decode(receive_raw(descriptor))
+
+
+def receive_raw(descriptor: int) -> bytes:
+    """The next frame's content, whatever it is.
+
+    Raises:
+        EOFError: nobody is at the other end any more.
+    """
     (size,) = HEADER.unpack(_read(descriptor, HEADER.size))
-    return decode(_read(descriptor, size))
+    return _read(descriptor, size)
 
 
 def _read(descriptor: int, size: int) -> bytes:
-    chunks = []
+    chunks = [os.read(descriptor, size)]
+    if len(chunks[0]) == size:
+        return chunks[0]
+    size -= len(chunks[0])
     while size:
         chunk = os.read(descriptor, min(size, 1 << 20))
         if not chunk:

@@ -8,6 +8,7 @@ lie about what it returns, and stop.
 from __future__ import annotations
 
 import _sitebuiltins
+import _thread
 import atexit
 import builtins
 import os
@@ -16,8 +17,8 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from rayreward.sandbox.inside.codec import CodecError
-from rayreward.sandbox.inside.frames import frame, receive, send
+from rayreward.sandbox.inside.codec import CodecError, decode
+from rayreward.sandbox.inside.frames import HEADER, frame, receive, send
 
 FILE_NAME = "program.py"
 
@@ -25,8 +26,24 @@ for _name in ("exit", "quit"):
     # What site adds, which is not loaded here: every second program for standard input ends so.
     setattr(builtins, _name, _sitebuiltins.Quitter(_name, "Ctrl-D (i.e. EOF)"))
 
+_WARM_UP_COUNT = 20
+"""Python 3.11 and later rewrite code that runs, up to its eighth time or so."""
+
+_OWN_CALLBACKS = atexit._ncallbacks()
+
 _MESSAGE_LIMIT = 500
 """Characters of an exception's text that travel."""
+
+
+def warm_up() -> None:
+    """Do once what every fork will do, so that its pages are written to here and shared there."""
+    main, argv = sys.modules["__main__"], list(sys.argv)
+    for _ in range(_WARM_UP_COUNT):
+        source = "def solve(words):\n    return [str(len(w)) for w in words if w]\nprint(*sorted(solve(['a', 'b'])))"
+        _answer(lambda: exec(compile(source, FILE_NAME, "exec"), _main_module().__dict__), 0)  # noqa: B023
+        decode(_answer(lambda: {"a": [1, 2.5, ("b", None)]}, 0)[HEADER.size :])
+        _flusher()()
+    sys.modules["__main__"], sys.argv[:] = main, argv
 
 
 def run_whole(connection: int, source: str) -> NoReturn:
@@ -35,10 +52,10 @@ def run_whole(connection: int, source: str) -> NoReturn:
     code = 1
     try:
         code = _run_main(connection, source)
-        shutdown = getattr(sys.modules.get("threading"), "_shutdown", None)
-        if shutdown is not None:
-            shutdown()
-        atexit._run_exitfuncs()
+        if _thread._count():
+            sys.modules["threading"]._shutdown()
+        if atexit._ncallbacks() > _OWN_CALLBACKS:
+            atexit._run_exitfuncs()
     except BaseException:  # noqa: BLE001 - the program may have changed anything
         code = code or 1
     finally:
@@ -64,7 +81,7 @@ def _exit_code(code: Any) -> int:
         return 0
     if isinstance(code, int):
         return code & 0xFF
-    print(code, file=sys.stderr)
+    sys.stderr.write(f"{code}\n")
     return 1
 
 

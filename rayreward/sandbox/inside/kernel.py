@@ -14,6 +14,7 @@ MACHINE = platform.machine()
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 _get_errno = ctypes.get_errno
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
@@ -26,7 +27,8 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32,
 MS_REC, MS_PRIVATE = 16384, 1 << 18
 MNT_DETACH = 2
 
-_CAP_VERSION_3 = 0x20080522
+_CAP_HEADER = (ctypes.c_uint32 * 2)(0x20080522, 0)
+_NO_CAPS = (ctypes.c_uint32 * 6)()
 _LAST_CAPABILITY = 63
 """More than any kernel has: dropping one that does not exist fails, and nothing follows."""
 
@@ -47,7 +49,7 @@ def syscall(number: int, *arguments: int | bytes | ctypes._CData | None) -> int:
 
 def prctl(option: int, value: int = 0) -> None:
     """Set an attribute of this process."""
-    if _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)) == -1:
+    if _libc.prctl(option, value, 0, 0, 0) == -1:
         error = _get_errno()
         raise OSError(error, f"prctl {option}: {os.strerror(error)}")
 
@@ -85,8 +87,6 @@ def drop_bounding_set() -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability: without new privileges and with an empty bounding set even uid 0 is nobody."""
-    header = (ctypes.c_uint32 * 2)(_CAP_VERSION_3, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    if _libc.capset(header, nothing) == -1:
+    if _libc.capset(_CAP_HEADER, _NO_CAPS) == -1:
         error = _get_errno()
         raise OSError(error, f"capset: {os.strerror(error)}")

@@ -59,6 +59,8 @@ _NUMBERS: dict[str, tuple[int, int | None]] = {
     "io_uring_setup": (425, 425), "seccomp": (317, 277), "landlock_create_ruleset": (444, 444),
     "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446), "pivot_root": (155, 41),
     "mount_setattr": (442, 442), "capset": (126, 91),
+    "getxattr": (191, 8), "lgetxattr": (192, 9), "fgetxattr": (193, 10),
+    "listxattr": (194, 11), "llistxattr": (195, 12), "flistxattr": (196, 13),
 }  # fmt: skip
 """Those that are allowed to somebody, and those that this package makes itself."""
 
@@ -67,31 +69,35 @@ _X86_64, _AARCH64 = 0xC000003E, 0xC00000B7
 
 _X32_BIT = 0x40000000
 
-_PLAIN = """
-    read write readv writev pread64 pwrite64 preadv pwritev close close_range lseek fsync fdatasync ftruncate fallocate
-    fadvise64 stat lstat fstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd chdir fchdir mkdir
-    mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat getdents getdents64 dup dup2 dup3
-    flock pipe pipe2 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
-    eventfd eventfd2 timerfd_create timerfd_settime timerfd_gettime signalfd4 umask statfs fstatfs copy_file_range sendfile
-    munmap mprotect mremap madvise brk msync mincore membarrier creat
-    exit exit_group getpid getppid gettid getuid geteuid getgid getegid getgroups getresuid getresgid getpgrp getpgid
-    getsid uname sysinfo times getrusage getrlimit setrlimit getpriority getcpu sched_yield sched_getaffinity
-    sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min set_tid_address set_robust_list rseq
-    arch_prctl wait4 waitid
-    rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend sigaltstack pause alarm setitimer
-    getitimer restart_syscall timer_create timer_settime timer_gettime timer_getoverrun timer_delete
-    clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time futex getrandom
-    recvfrom sendmsg recvmsg shutdown getsockopt getsockname getpeername
-""".split()
+_PLAIN = (
+    "read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "close", "close_range", "lseek",
+    "fsync", "fdatasync", "ftruncate", "fallocate", "fadvise64", "stat", "lstat", "fstat", "newfstatat", "statx",
+    "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd", "chdir", "fchdir", "mkdir", "mkdirat",
+    "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat",
+    "getdents", "getdents64", "dup", "dup2", "dup3", "flock", "pipe", "pipe2", "poll", "ppoll", "select", "pselect6",
+    "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2",
+    "timerfd_create", "timerfd_settime", "timerfd_gettime", "signalfd4", "umask", "statfs", "fstatfs",
+    "copy_file_range", "sendfile", "munmap", "mprotect", "mremap", "madvise", "brk", "msync", "mincore", "membarrier",
+    "creat", "exit", "exit_group", "getpid", "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid",
+    "getgroups", "getresuid", "getresgid", "getpgrp", "getpgid", "getsid", "uname", "sysinfo", "times", "getrusage",
+    "getrlimit", "setrlimit", "getpriority", "getcpu", "sched_yield", "sched_getaffinity", "sched_getparam",
+    "sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min", "set_tid_address", "set_robust_list",
+    "rseq", "arch_prctl", "wait4", "waitid", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending",
+    "rt_sigtimedwait", "rt_sigsuspend", "sigaltstack", "pause", "alarm", "setitimer", "getitimer", "restart_syscall",
+    "timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete", "clock_gettime",
+    "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "futex", "getrandom", "recvfrom",
+    "sendmsg", "recvmsg", "shutdown", "getsockopt", "getsockname", "getpeername",
+)  # fmt: skip
 """Allowed to all, whatever the arguments."""
 
-_OF_OWN_FILES = "chmod fchmod fchmodat fchmodat2 utimensat utime utimes futimesat truncate".split()
+_OF_OWN_FILES = ("chmod", "fchmod", "fchmodat", "fchmodat2", "utimensat", "utime", "utimes", "futimesat", "truncate")
 """Landlock does not see these: allowed only where every file that they could touch is the program's own."""
 
-_OF_PROCESSES = "fork vfork execve".split()
-
-_ABSENT = "clone3 openat2 memfd_create io_uring_setup".split()
+_ABSENT = ("clone3", "openat2", "memfd_create", "io_uring_setup")
 """ENOSYS, for which libraries have another way: their arguments lie in memory, where a filter cannot read them."""
+
+_UNSUPPORTED = ("getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr")
+"""ENOTSUP, as on a file system without extended attributes: `ls` asks for them."""
 
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TIOCGWINSZ (isatty), FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
@@ -116,6 +122,7 @@ _LOAD, _AND, _RETURN, _JUMP, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT = 0x20, 0x54, 
 _ALLOW, _KILL = (_RETURN, 0, 0, 0x7FFF0000), (_RETURN, 0, 0, 0x80000000)
 _DENY = (_RETURN, 0, 0, 0x50000 | errno.EPERM)
 _NO_SUCH_CALL = (_RETURN, 0, 0, 0x50000 | errno.ENOSYS)
+_NOT_SUPPORTED = (_RETURN, 0, 0, 0x50000 | errno.ENOTSUP)
 _NO_TERMINAL = (_RETURN, 0, 0, 0x50000 | errno.ENOTTY)
 _OWN_PID = 0x7FFFFFF1
 """Stands for the process's number until it is known."""
@@ -172,31 +179,19 @@ class Filter:
 
 def build(rules: Rules) -> list[_Instruction]:
     """The filter's instructions: the architecture, then a binary search for the call's number."""
-    leaves = sorted(_leaves(rules).items())
-    # Neighbouring numbers with the same answer are one interval; between those that are named everything is denied.
-    intervals: list[tuple[int, list[_Instruction]]] = [(0, [_DENY])]
-    for at, answer in leaves:
-        if intervals[-1][0] == at:
-            intervals[-1] = (at, answer)
-        elif intervals[-1][1] != answer:
+    leaves = _leaves(rules)
+    # Where the answer changes: neighbouring numbers with the same one are an interval, and what is not named is denied.
+    intervals: list[tuple[int, list[_Instruction]]] = []
+    for at in range(max(leaves) + 2):
+        answer = leaves.get(at, [_DENY])
+        if not intervals or intervals[-1][1] != answer:
             intervals.append((at, answer))
-        intervals.append((at + 1, [_DENY]))
-    merged = intervals[:1]
-    for one in intervals[1:]:
-        if merged[-1][0] == one[0]:
-            merged[-1] = one
-        elif merged[-1][1] != one[1]:
-            merged.append(one)
-    tidy = merged[:1]
-    for one in merged[1:]:
-        if tidy[-1][1] != one[1]:
-            tidy.append(one)
     architecture = _AARCH64 if kernel.MACHINE == "aarch64" else _X86_64
     head = [
         (_LOAD, 0, 0, 4), (_IF_EQUAL, 1, 0, architecture), _KILL,
         (_LOAD, 0, 0, 0), (_IF_AT_LEAST, 0, 1, _X32_BIT), _KILL,
     ]  # fmt: skip
-    return head + _search(tidy)
+    return head + _search(intervals)
 
 
 def _search(intervals: list[tuple[int, list[_Instruction]]]) -> list[_Instruction]:
@@ -210,6 +205,7 @@ def _search(intervals: list[tuple[int, list[_Instruction]]]) -> list[_Instructio
 def _leaves(rules: Rules) -> dict[int, list[_Instruction]]:
     named: dict[str, list[_Instruction]] = {name: [_ALLOW] for name in _PLAIN}
     named |= {name: [_NO_SUCH_CALL] for name in _ABSENT}
+    named |= {name: [_NOT_SUPPORTED] for name in _UNSUPPORTED}
     if rules.owns_files:
         named |= {name: [_ALLOW] for name in _OF_OWN_FILES}
     if rules.may_execute:
@@ -239,8 +235,7 @@ def _leaves(rules: Rules) -> dict[int, list[_Instruction]]:
         _DENY,
         _ALLOW,
     ]
-    at = kernel.MACHINE == "aarch64"
-    numbers = {name: _NUMBERS[name][at] for name in named}
+    numbers = {name: _NUMBERS[name][kernel.MACHINE == "aarch64"] for name in named}
     return {found: named[name] for name, found in numbers.items() if found is not None}
 
 

@@ -2,8 +2,8 @@
 
 What arrives on its control socket: requests, each with the descriptors of one program. What leaves: on that program's
 own report socket, how it ended. It never sees a source, an input or an output, so that a fork finds nothing of another
-program in its memory. What it promises: whoever hangs up the report socket has the program killed; a program is reported
-when no process of it is left and its folder is empty; when the control socket closes, all ends.
+program in its memory. What it promises: whoever hangs up the report socket has the program killed; a program is
+reported when no process of it is left and its folder is empty; when the control socket closes, all ends.
 """
 
 from __future__ import annotations
@@ -24,22 +24,33 @@ from typing import Any, NoReturn
 
 from rayreward.sandbox.inside import execute, folders, interpret, kernel, landlock, namespaces, seccomp
 from rayreward.sandbox.inside.codec import decode, encode
-from rayreward.sandbox.inside.confine import CONNECTION, MAX_THREADS, Limits, Means, Slot, confine
-from rayreward.sandbox.inside.frames import frame, receive, send
+from rayreward.sandbox.inside.confine import (
+    CONNECTION,
+    LIMITS,
+    MAX_THREADS,
+    Limits,
+    Means,
+    Slot,
+    confine,
+    reserve_descriptors,
+    warm_up,
+)
+from rayreward.sandbox.inside.frames import READY, frame, receive_raw, send
 
 SLOT_COUNT = 256
 """Programs at a time."""
 
 FIRST_UID = 61184
-"""Of `SLOT_COUNT` uids, where this process may give them: the range in which systemd makes up users that own nothing."""
+"""Of `SLOT_COUNT` uids, where this process may give them: systemd makes up users that own nothing from the same."""
 
 WATCH_S = 0.05
 """How often programs that live longer than this are looked at for what no rlimit bounds."""
 
 PRELOADED = (
-    "abc", "array", "bisect", "cmath", "collections", "collections.abc", "contextlib", "copy", "dataclasses", "datetime",
-    "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json", "math", "numbers",
-    "operator", "random", "re", "statistics", "string", "textwrap", "threading", "time", "traceback", "types", "typing",
+    "abc", "array", "bisect", "cmath", "collections", "collections.abc", "contextlib", "copy", "dataclasses",
+    "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json", "math",
+    "numbers", "operator", "random", "re", "statistics", "string", "textwrap", "threading", "time", "traceback", "types",
+    "typing",
 )  # fmt: skip
 """What model-written programs import most; each saves its import to every program that wants it."""
 
@@ -83,7 +94,7 @@ class Running:
 
 def main(control: int, plan: Plan) -> NoReturn:
     """Prepare, say how it went, and fork programs until the other side hangs up."""
-    connection = _socket.socket(fileno=control)
+    connection = _socket.socket(fileno=reserve_descriptors(control))
     try:
         zygote = Zygote(connection, plan)
     except Exception as error:  # noqa: BLE001 - the boundary: whatever is in the way is the answer
@@ -118,6 +129,8 @@ class Zygote:
         self._poll = select.epoll()
         self._poll.register(control.fileno(), select.EPOLLIN)
         self._free.append(self._make_slot())
+        interpret.warm_up()
+        warm_up()
         for name in [name for name in sys.modules if name.split(".")[0] == "rayreward"]:
             del sys.modules[name]
         gc.collect()
@@ -132,8 +145,12 @@ class Zygote:
 
     def _import(self) -> None:
         sys.path += self._plan.python_paths
+        # What modules do in each fork of theirs (random draws a new seed, threading new locks) costs a third of a
+        # fork. Nothing needs it: no other thread exists here, and programs that draw the same numbers are repeatable.
+        register, os.register_at_fork = os.register_at_fork, lambda **_: None
         for name in (*PRELOADED, *self._plan.preload):
             importlib.import_module(name)
+        os.register_at_fork = register
         os.environ.clear()
 
     def _isolate(self) -> None:
@@ -227,10 +244,11 @@ class Zygote:
         if not content:
             return False
         report, *others = descriptors
-        limits, wanted = decode(content)
+        limits = Limits._make(LIMITS.unpack_from(content))
+        wanted = decode(content[LIMITS.size :]) if limits.wanted_count else []
         answer = _socket.socket(fileno=report)
         try:
-            self._start(answer, others, Limits(*limits), wanted)
+            self._start(answer, others, limits, wanted)
         except OSError as error:
             _tell(answer, ("refused", 0, 0.0, str(error)))
         finally:
@@ -263,14 +281,15 @@ class Zygote:
         try:
             folder = confine(self._means, slot, limits, descriptors, self._pid)
             connection = CONNECTION
-            send(connection, frame("ready"))
+            os.write(connection, READY)
             environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder}
             if not limits.is_python:
                 execute.execute(connection, environment)
             os.environ.update(environment)
             gc.enable()
-            is_whole, source = receive(connection)
-            if is_whole:
+            content = receive_raw(connection)
+            source = content[1:].decode("utf-8", "surrogatepass")
+            if content[0]:
                 interpret.run_whole(connection, source)
             interpret.serve_calls(connection, source)
         except BaseException as error:  # noqa: BLE001 - the boundary: no program has run yet
