@@ -15,8 +15,9 @@ import builtins
 import functools
 import marshal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rayreward.errors import InvalidInputError
 
@@ -50,6 +51,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Equation:
+    """An assert that a call of the program, with literal arguments, equals a literal."""
+
+    function: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    expected: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Assertions:
     """Tests as code.
 
@@ -57,11 +69,13 @@ class Assertions:
         steps: in order.
         names: what the tests take from the program.
         aliases: other names for these (``candidate``).
+        equations: the same tests as data, where each of them is one: they need no judge.
     """
 
     steps: tuple[Step, ...]
     names: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...] = ()
+    equations: tuple[Equation, ...] = ()
 
     @property
     def count(self) -> int:
@@ -69,7 +83,7 @@ class Assertions:
         return sum(step.is_test for step in self.steps)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def split_asserts(
     texts: tuple[str, ...],
     where: str,
@@ -116,10 +130,76 @@ def split_asserts(
         is_test = _mentions(body, tainted) and _asserts(body)
         _spread_taint(body, tainted)
         steps.append(_step(body, where, is_test=is_test))
-    found = Assertions(tuple(steps), names, aliases)
+    equations = _equations(preparing, testing, dict(aliases), names)
+    found = Assertions(tuple(steps), names, aliases, equations)
     if not found.count:
         raise InvalidInputError(f"code_execution: {where} holds no assert about the program's functions")
     return found
+
+
+def _equations(
+    preparing: list[ast.stmt], testing: list[list[ast.stmt]], aliases: Mapping[str, str], names: Sequence[str]
+) -> tuple[Equation, ...]:
+    """All tests as equations, or none: most of HumanEval's and MBPP's are, and their preparation is a docstring."""
+    if not all(map(_does_nothing, preparing)):
+        return ()
+    found = []
+    for body in testing:
+        statements = [node for node in body if not _does_nothing(node)]
+        if not statements:
+            continue
+        equation = _equation(statements[0], aliases) if len(statements) == 1 else None
+        if equation is None or equation.function not in names:
+            return ()
+        found.append(equation)
+    return tuple(found)
+
+
+def _does_nothing(node: ast.stmt) -> bool:
+    """Whether a statement changes nothing for an equation: an import, a constant, a bare name, ``assert True``."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return all(alias.name.split(".")[0] in sys.stdlib_module_names for alias in node.names) or (
+            isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in sys.stdlib_module_names
+        )
+    if isinstance(node, (ast.Expr, ast.Assign)):
+        return _is_literal(node.value) or (isinstance(node.value, ast.Name) and node.value.id in _BUILTINS)
+    return isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and bool(node.test.value)
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def _equation(node: ast.stmt, aliases: Mapping[str, str]) -> Equation | None:
+    match node:
+        case ast.Assert(
+            test=ast.Compare(
+                left=ast.Call(func=ast.Name(id=name), args=args, keywords=keywords),
+                ops=[ast.Eq()],
+                comparators=[wanted],
+            )
+        ):
+            pass
+        case _:
+            return None
+    named = {keyword.arg: keyword.value for keyword in keywords if keyword.arg is not None}
+    if len(named) != len(keywords) or not all(map(_is_literal, [*args, *named.values(), wanted])):
+        return None
+    return Equation(
+        aliases.get(name, name),
+        tuple(map(ast.literal_eval, args)),
+        {key: ast.literal_eval(value) for key, value in named.items()},
+        ast.literal_eval(wanted),
+        _shown([node]),
+    )
+
+
+def _shown(body: Sequence[ast.stmt]) -> str:
+    return " ".join(ast.unparse(ast.Module(list(body), type_ignores=[])).split())[:160]
 
 
 def _parse(source: str, where: str) -> ast.Module:
@@ -298,6 +378,6 @@ def _step(body: Sequence[ast.stmt], where: str, *, is_test: bool) -> Step:
     try:
         # Neither this process's -O, which would drop the asserts, nor its __future__ imports.
         code = compile(module, "<tests>", "exec", dont_inherit=True, optimize=0)
-        return Step(marshal.dumps(code), " ".join(ast.unparse(module).split())[:160], is_test)
+        return Step(marshal.dumps(code), _shown(body), is_test)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InvalidInputError(f"code_execution: {where} cannot be compiled: {error}") from None

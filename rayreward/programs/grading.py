@@ -10,19 +10,20 @@ program's, whose answers they then work on.
 
 from __future__ import annotations
 
+import reprlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rayreward.programs.assertions import Assertions, Step
+from rayreward.programs.assertions import Assertions, Equation, Step
 from rayreward.programs.cases import CallCase, StdioCase, Tests
 from rayreward.programs.comparison import Comparison, outputs_match, values_match
 from rayreward.programs.errors import GradingError
 from rayreward.programs.executor import Answering, Executor, Run
 from rayreward.programs.judge import Judge, Outcome, Request
 from rayreward.programs.languages import Language
-from rayreward.programs.proxies import NoPlainValueError, travelling
+from rayreward.programs.proxies import NoPlainValueError, ProgramError, made_number, travelling
 from rayreward.programs.stub import ANSWER, STUB
 from rayreward.sandbox import Ended, Raised, Returned
 from rayreward.types import FailureKind
@@ -109,9 +110,11 @@ def grade(
     with _Program(source, executor, settings, budget) as program:
         if program.refusal is not None:
             return _all(tests.count, program.refusal)
-        if tests.asserts is not None:
-            return _grade_asserts(program, tests.asserts, judge, settings)
-        return _grade_calls(program, tests.calls, settings)
+        if tests.asserts is None:
+            return _grade_calls(program, tests.calls, settings)
+        if tests.asserts.equations:
+            return _grade_calls(program, tests.asserts.equations, settings)
+        return _grade_asserts(program, tests.asserts, judge, settings)
 
 
 def _all(count: int, result: Result) -> Grade:
@@ -253,7 +256,7 @@ def _verdict_of(ended: Ended) -> Verdict:
     return how if how in ("timeout", "out_of_memory") else "ended"
 
 
-def _grade_calls(program: _Program, cases: Sequence[CallCase], settings: GradingSettings) -> Grade:
+def _grade_calls(program: _Program, cases: Sequence[CallCase | Equation], settings: GradingSettings) -> Grade:
     results: list[Result] = []
     for case in cases:
         if not program.budget.left_s:
@@ -264,8 +267,8 @@ def _grade_calls(program: _Program, cases: Sequence[CallCase], settings: Grading
     return Grade(tuple(results))
 
 
-def _call_result(program: _Program, case: CallCase, settings: GradingSettings) -> Result:
-    test = f"{case.function}{case.args!r:.80}"
+def _call_result(program: _Program, case: CallCase | Equation, settings: GradingSettings) -> Result:
+    test = case.source if isinstance(case, Equation) else f"{case.function}{case.args!r:.80}"
     try:
         args, kwargs = travelling(list(case.args)), travelling(dict(case.kwargs))
     except (NoPlainValueError, RecursionError) as error:
@@ -277,10 +280,26 @@ def _call_result(program: _Program, case: CallCase, settings: GradingSettings) -
     kind, value = _answer_of(answer)
     if kind == "raised":
         return Result("runtime_error", f"{value[0]}: {value[1]}"[:200], test)
-    accepted = case.accepted if kind == "value" else ()
-    if any(values_match(value, one, float_tolerance=settings.float_tolerance) for one in accepted):
-        return Result("passed", "", test)
-    return Result("wrong_answer", f"returned {value!r:.80}, expected {case.accepted[0]!r:.80}", test)
+    if kind == "made":
+        try:
+            kind, value = "value", made_number(*value)
+        except ProgramError as error:
+            return Result("wrong_answer", str(error), test)
+    if isinstance(case, Equation):
+        # As the assert itself would say: of plain values, == runs no code but Python's.
+        is_match, expected = kind == "value" and bool(value == case.expected), case.expected
+    else:
+        tolerance, expected = settings.float_tolerance, case.accepted[0]
+        is_match = kind == "value" and any(values_match(value, one, float_tolerance=tolerance) for one in case.accepted)
+    detail = "" if is_match else f"returned {_short(value)}, expected {_short(expected)}"
+    return Result("passed" if is_match else "wrong_answer", detail, test)
+
+
+def _short(value: Any) -> str:
+    try:
+        return reprlib.repr(value)[:80]
+    except ValueError:  # a number of more digits than Python prints
+        return f"a huge {type(value).__name__}"
 
 
 def _answer_of(answer: Returned | Raised | Ended | None) -> tuple[str, Any]:

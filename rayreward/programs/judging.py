@@ -25,12 +25,16 @@ from rayreward.programs.proxies import NoPlainValueError, ProgramEndedError, Rem
 
 _MAX_MESSAGE_CHARS = 300
 
+_WARM_UP_COUNT = 20
+"""Python 3.11 rewrites code as it runs, for the eighth time or so the last; a fork that does it copies its pages."""
+
 
 def main(memory_bytes: int) -> None:
     """Fork a judge for every socket that arrives on standard input, until that is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who asked decides when we end
     signal.signal(signal.SIGCHLD, _bury)  # not SIG_IGN: then nobody could tell what CPU time they took
     requests = socket.socket(fileno=os.dup(0))
+    _warm_up()
     gc.freeze()  # what is here already stays; a collection in every fork would copy it
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
@@ -44,6 +48,17 @@ def main(memory_bytes: int) -> None:
                 requests.close()
                 _become_judge(number, memory_bytes)
             os.close(number)
+
+
+def _warm_up() -> None:
+    """Do what every fork will do, so that the interpreter's pages are written to here and shared there."""
+    code = marshal.dumps(compile("assert f([1], x=(2,)) == {'a': 1}", "<tests>", "exec"))
+    for _ in range(_WARM_UP_COUNT):
+        one, other = socket.socketpair()
+        with one, other:
+            channel.send(one, ([code], ("f",), ()))
+            channel.send(one, ("value", {"a": 1}))
+            judge(other)
 
 
 def _bury(*_: object) -> None:

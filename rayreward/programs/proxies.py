@@ -102,11 +102,16 @@ def _answer(remote: Remote, what: str, args: Any, kwargs: Any) -> Any:
         number, class_name = answer
         return _Object(ask, number, class_name)
     if kind == "made":
-        return _number(*answer)
+        return made_number(*answer)
     raise raised_here(*answer)
 
 
-def _number(class_name: str, text: str) -> Any:
+def made_number(class_name: str, text: str) -> Any:
+    """A decimal or a fraction of the program's, made here.
+
+    Raises:
+        ProgramError: it is none that is soon computed with.
+    """
     kinds: dict[str, Callable[[str], Any]] = {"Decimal": decimal.Decimal, "Fraction": fractions.Fraction}
     if class_name in kinds and _NUMBER_TEXT.fullmatch(text):
         with contextlib.suppress(ArithmeticError):

@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,8 @@ def tests_of(attack: Attack, wanted: str) -> Mapping[str, Any]:
         )
         prompt = "def helper(x):\n    return x[::-1] + '-' + x\ndef solve(x):\n    '''Solve.'''\n"
         return {"test": module, "entry_point": "solve", "prompt": prompt}
+    if attack.mode == "judged":
+        return {"test_list": [f"assert solve(3) in [{wanted!r}]", f"got = solve(4)\nassert got == {wanted!r}"]}
     return {"test_list": [f"assert solve(3) == {wanted!r}", f"assert solve(4) == {wanted!r}"]}
 
 
@@ -182,7 +185,9 @@ def run(attacks: Sequence[Attack], tier: Tier, time_limit_s: float) -> Mapping[s
     reward.strongest = tier
     graded = [HONEST]
     for at, one in enumerate(runnable):
-        graded += [one, HONEST] if at % _EVERY == 0 else [one]
+        # Equations are compared here, other asserts by the judge: each attack is against both.
+        both = [one, replace(one, name=f"{one.name} judged", mode="judged")] if one.mode == "asserts" else [one]
+        graded += [*both, HONEST] if at % _EVERY == 0 else both
     try:
         reward.load()
         samples = [

@@ -15,7 +15,7 @@ from typing import Literal
 SECRET = "{secret}"
 LEFTOVER = "rrattack"
 
-Mode = Literal["asserts", "check", "calls", "stdio", "tolerance", "names", "states"]
+Mode = Literal["asserts", "judged", "check", "calls", "stdio", "tolerance", "names", "states"]
 """Which tests: see `tests.programs.attack_run`."""
 
 

@@ -71,3 +71,25 @@ def test_nothing_to_test_is_refused() -> None:
         module("def check(candidate):\n    assert True\n")
     with pytest.raises(InvalidInputError, match="check must take one parameter"):
         module("def check(a, b):\n    assert a == b\n")
+
+
+def test_asserts_that_are_equations_need_no_judge() -> None:
+    texts = ("assert f([1], k=(2,)) == {3}, 'no'", "assert f(-1) == None")
+    first, second = split_asserts(texts, "label").equations
+    assert (first.function, first.args, first.kwargs, first.expected) == ("f", ([1],), {"k": (2,)}, {3})
+    assert (second.args, second.expected) == ((-1,), None)
+    humaneval = "METADATA = {'a': 1}\ndef check(candidate):\n    print\n    assert True\n    assert candidate(1) == 2"
+    assert [one.function for one in module(humaneval).equations] == ["f"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "assert f(1) != 2", "assert 2 == f(1)", "assert f(1) == f(1)", "assert f(x) == 2", "assert f(1).y == 2",
+        "assert f(*[1]) == 2", "assert f(**{'a': 1}) == 2", "assert f(1) == 1 == 2", "assert len(f(1)) == 2",
+        "y = 3\nassert f(1) == 2 + y", "f(1)\nassert f(1) == 2", "assert f(1) == g",
+    ],
+)  # fmt: skip
+def test_all_others_are_for_the_judge(text: str) -> None:
+    assert split_asserts((text,), "label", entry_point="f").equations == ()
+    assert split_asserts(("assert f(1) == 2", text), "label", entry_point="f").equations == ()

@@ -3,17 +3,19 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import platform
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import psutil
 import pytest
 
-from rayreward.errors import ConfigError, RewardLoadError
+from rayreward.errors import ConfigError
 from rayreward.rewards import CodeExecutionReward
-from rayreward.sandbox import Sandbox, Tier
 from rayreward.types import FailureKind, RewardOutput, Sample
 from rayreward.workers.runner import build_runner
 
@@ -43,7 +45,7 @@ def test_the_score_is_the_share_of_tests_passed(reward: CodeExecutionReward) -> 
     )
     assert (right.score, right.metrics["tests"].score, right.reason) == (1.0, 1.0, "4 of 4 tests passed")
     assert (half.score, half.metadata["verdicts"]) == (0.5, ["wrong_answer", "wrong_answer", "passed", "passed"])
-    assert half.reason == "2 of 4 tests passed; test 1: wrong_answer: the last answer was 0 [assert add(1, 2) == 3]"
+    assert half.reason == "2 of 4 tests passed; test 1: wrong_answer: returned 0, expected 3 [assert add(1, 2) == 3]"
 
 
 def test_all_or_nothing_stops_at_the_first_test_that_does_not_pass() -> None:
@@ -284,6 +286,13 @@ def test_asserts_are_for_python_and_unknown_languages_are_named(reward: CodeExec
         assert found in output.failure.message
 
 
+@pytest.mark.parametrize("unit", [" ", "<", "{", "(", "```", "\x00", "\ud800", "x = [", "-"])
+def test_a_hostile_megabyte_is_just_another_program(reward: CodeExecutionReward, unit: str) -> None:
+    for response in (unit * (1_000_000 // len(unit)), program(unit * (150_000 // len(unit)))):
+        output = reward(response=response, label=ASSERTS)
+        assert (output.score, output.failure) == (0.0, None)
+
+
 def test_samples_keep_their_order_and_their_faults(reward: CodeExecutionReward) -> None:
     labels: list[Any] = [ASSERTS, None, ASSERTS, ASSERTS]
     responses = [ADD, ADD, program("import os\nos._exit(0)"), ADD]
@@ -304,10 +313,18 @@ def test_a_sandbox_that_is_lost_is_a_failure_and_the_next_sample_has_a_new_one()
         reward.close()
 
 
-def test_isolation_that_is_too_weak_is_refused_when_it_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rayreward.sandbox.sandbox.STRONGEST_FIRST", (Tier.NONE,))
-    with pytest.raises((RewardLoadError, ConfigError, ValueError)):
-        CodeExecutionReward(least_tier="namespaces").load()
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of system calls are x86-64's")
+def test_isolation_that_is_too_weak_is_refused_when_it_loads() -> None:
+    code = (
+        "from tests.programs.surroundings import refuse_what_docker_refuses\n"
+        "from rayreward.rewards import CodeExecutionReward\n"
+        "refuse_what_docker_refuses()\n"
+        "CodeExecutionReward(least_tier='namespaces').load()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert "RewardLoadError: code_execution: programs were to be isolated at tier 'namespaces' at least" in found.stderr
+    assert "remote executor" in found.stderr  # what to do
 
 
 @pytest.mark.parametrize(
@@ -363,8 +380,3 @@ async def test_a_call_that_is_given_up_stops_what_it_had_begun() -> None:
         assert (await reward.ascore([Sample(response=ADD, label=ASSERTS)]))[0].score == 1.0
     finally:
         reward.close()
-
-
-def test_it_needs_the_sandbox_that_this_machine_has() -> None:
-    with Sandbox() as sandbox:
-        assert sandbox.tier in (Tier.NAMESPACES, Tier.LANDLOCK)
