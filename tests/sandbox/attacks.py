@@ -1,7 +1,6 @@
 """Programs that try to get out, to read what they must not, or to leave something behind.
 
-Each prints ESCAPED, with what it got, where it succeeds. `SECRET_FILE`, `PARENT` (the process that asked) and `ZYGOTE`
-are filled in by who runs them. One that is killed for trying has failed too.
+Each prints ESCAPED, with what it got, where it succeeds. One that is killed for trying has failed too.
 """
 
 from __future__ import annotations
@@ -27,18 +26,19 @@ def succeeds(work):
 READS = {
     path: f"""
 try:
-    with open({path!r}, "rb") as file:
+    with open({path!r}.replace("ZYGOTE", str(os.getppid())), "rb") as file:
         escaped(file.read(100))
 except OSError:
     pass
 """
     for path in (
-        "/etc/passwd", "/etc/shadow", "/etc/hostname", "/etc/hosts", "/proc/1/environ", "/proc/1/cmdline", "/proc/self/environ",
-        "/proc/self/mem", "/proc/self/maps", "/proc/self/mountinfo", "/proc/cpuinfo", "/proc/kallsyms", "/proc/keys",
-        "/proc/sys/kernel/core_pattern", "/sys/kernel/uevent_helper", "/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/ptmx",
-        "SECRET_FILE", "../../../../../../../SECRET_FILE", "/proc/PARENT/environ", "/proc/PARENT/mem", "/proc/PARENT/maps",
-        "/proc/PARENT/cmdline", "/proc/ZYGOTE/environ", "/proc/ZYGOTE/mem", "/proc/PARENT/root/etc/passwd",
-        "/proc/PARENT/cwd/pyproject.toml", "/proc/self/root/etc/passwd", "/run/docker.sock", "/var/run/secrets/kubernetes.io/serviceaccount/token",
+        "/etc/passwd", "/etc/shadow", "/etc/hostname", "/etc/hosts", "/proc/1/environ", "/proc/1/cmdline",
+        "/proc/self/environ", "/proc/self/mem", "/proc/self/maps", "/proc/self/mountinfo", "/proc/cpuinfo",
+        "/proc/kallsyms", "/proc/keys", "/proc/sys/kernel/core_pattern", "/sys/kernel/uevent_helper", "/dev/mem",
+        "/dev/kmsg", "/dev/vda", "/dev/ptmx", "SECRET_FILE", "../../../../../../../SECRET_FILE",
+        "/proc/PARENT/environ", "/proc/PARENT/mem", "/proc/PARENT/maps", "/proc/PARENT/cmdline",
+        "/proc/ZYGOTE/environ", "/proc/ZYGOTE/mem", "/proc/PARENT/root/etc/passwd", "/proc/PARENT/cwd/pyproject.toml",
+        "/proc/self/root/etc/passwd", "/run/docker.sock", "/var/run/secrets/kubernetes.io/serviceaccount/token",
     )
 }  # fmt: skip
 
@@ -140,7 +140,10 @@ succeeds(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE))
     "pin the parent": "succeeds(lambda: os.sched_setaffinity(PARENT, {0}))",
     "be root": "succeeds(lambda: os.setuid(0))",
     "be somebody": "succeeds(lambda: os.setresuid(1, 1, 1))",
-    "have capabilities": "syscall(126, struct.pack('IiIIIIII', 0x20080522, 0, 1, 1, 0, 0, 0, 0)[:8], ctypes.create_string_buffer(24)) == 0 and escaped('capset')",
+    "have capabilities": """
+header = struct.pack("Ii", 0x20080522, 0)
+syscall(126, header, struct.pack("IIIIII", 1 << 21, 1 << 21, 0, 0, 0, 0)) == 0 and escaped('capset')
+""",
     "be dumpable": "libc.prctl(4, 1, 0, 0, 0) == 0 and escaped('dumpable')",
     "raise its limits": """
 import resource
@@ -194,3 +197,8 @@ call() >= 0 and escaped("int 0x80")
 }
 
 ATTACKS = {**READS, **WRITES, **PROCESSES, **KERNEL}
+
+
+def armed(name: str, secret_file: object, parent: int) -> str:
+    """An attack's whole source: on a file that is not its own, and on the process that asked for it."""
+    return PRELUDE + ATTACKS[name].replace("SECRET_FILE", str(secret_file)).replace("PARENT", str(parent))
