@@ -266,9 +266,21 @@ def check_service(around: Surroundings) -> Iterator[Finding]:
     yield Finding("service", "ok" if is_ready else "warn", f"{service.url} serves {listed}", wait)
 
 
+def check_sandbox(around: Surroundings) -> Iterator[Finding]:
+    """What isolates model-written programs (`code_execution`)."""
+    found = around.sandbox
+    if "error" in found:
+        remedy = "rewards that execute code are refused here; run them elsewhere, or by a remote executor"
+        yield Finding("sandbox", "warn", found["error"], remedy)
+    elif found:
+        why = "; ".join(f"{key}: {value}" for key, value in found.items() if key.startswith("not "))
+        how = ", ".join(f"{key} {found[key]}" for key in ("landlock", "seccomp", "uid") if key in found)
+        yield Finding("sandbox", "ok", f"{found['tier']} ({how})", why or None)
+
+
 CHECKS: tuple[Check, ...] = (
     check_python, check_core, check_ray, check_protobuf, check_torch_companions, check_training_stack,
-    check_attention, check_extras, check_languages, check_gpus, check_machine, check_ports, check_ray_token,
+    check_attention, check_extras, check_gpus, check_machine, check_sandbox, check_ports, check_ray_token,
     check_ray_address, check_service,
 )  # fmt: skip
 

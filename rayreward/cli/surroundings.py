@@ -1,7 +1,7 @@
 """What this machine and this Python are like: all that `rayreward doctor` judges by.
 
-What arrives: nothing. What leaves: one `Surroundings` value. What it promises: nothing is imported, started or changed
-to find out; versions come from the packages' metadata, and what cannot be found out is None.
+What arrives: nothing. What leaves: one `Surroundings` value. What it promises: nothing heavy is imported, and nothing
+is changed or left running to find out; versions come from the packages' metadata, and what cannot be found out is None.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Surroundings:
         tools: where the compilers and interpreters of graded programs are, by language; None for one that is missing.
         memory_bytes: that this process may use, limits of its container included.
         service: None where no endpoint was given.
+        sandbox: what isolates programs here (`Sandbox.report`); ``error`` where nothing does. Empty: not looked at.
     """
 
     python: tuple[int, int]
@@ -77,7 +78,7 @@ class Surroundings:
     disk_bytes: int
     disk_free_bytes: int
     service: Service | None = None
-    tools: Mapping[str, str | None] = field(default_factory=dict)
+    sandbox: Mapping[str, str] = field(default_factory=dict)
 
 
 def look_around(endpoint: str | None = None) -> Surroundings:
@@ -99,7 +100,7 @@ def look_around(endpoint: str | None = None) -> Surroundings:
         disk_bytes=temporary.total,
         disk_free_bytes=temporary.free,
         service=None if endpoint is None else _ask(endpoint),
-        tools={name: find_tool(language) for name, language in LANGUAGES.items() if language.tool is not None},
+        sandbox=_try_sandbox(),
     )
 
 
@@ -170,3 +171,15 @@ def _ask(endpoint: str) -> Service:
     except RayRewardError as error:
         return Service(endpoint, str(error), {})
     return Service(endpoint, None, {info.name: info.state for info in infos})
+
+
+def _try_sandbox() -> Mapping[str, str]:
+    """Started and closed: only a program that runs in it shows what isolates."""
+    from rayreward.errors import SandboxError
+    from rayreward.sandbox import Sandbox
+
+    try:
+        with Sandbox() as sandbox:
+            return sandbox.report()
+    except SandboxError as error:
+        return {"error": str(error)}

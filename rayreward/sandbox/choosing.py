@@ -94,8 +94,8 @@ def choose(tiers: Sequence[Tier], python: str, choices: Mapping[str, list[str]])
     listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
     raise SandboxError(
         f"programs were to be isolated at tier {tiers[-1].value!r} at least, and none works here ({listed}). "
-        "Use Linux 5.13 or later with Landlock in its list of LSMs, a container runtime whose seccomp profile allows Landlock "
-        "(Docker 20.10.10 and later do), or run the programs on another machine by a remote executor"
+        "Use Linux 5.13 or later with Landlock in its list of LSMs, in a container whose seccomp profile allows it "
+        "(Docker's does since 20.10.10), or run programs on another machine by a remote executor"
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from rayreward.errors import SandboxError
 from rayreward.sandbox.inside.codec import MAX_BYTES, CodecError, decode, encode
 from rayreward.sandbox.inside.confine import LIMITS, Limits
-from rayreward.sandbox.inside.frames import HEADER
+from rayreward.sandbox.inside.frames import HEADER, RETURNED
 from rayreward.sandbox.values import Finished, SandboxLimits, Tier
 from rayreward.sandbox.zygote import ZygoteProcess
 
@@ -54,7 +54,7 @@ class RunningProgram:
         stdin: bytes = b"",
         wanted: tuple[str, ...] = (),
     ) -> None:
-        self._tier, self._limits, self._wanted = tier, limits, wanted
+        self._zygote, self._tier, self._limits, self._wanted = zygote, tier, limits, wanted
         self._finished: Finished | None = None
         self.started_s = time.monotonic()
         self._open: contextlib.ExitStack = contextlib.ExitStack()
@@ -161,6 +161,8 @@ class RunningProgram:
         if kind != "ended":
             raise SandboxError(f"no program could be started: {note}; run fewer at a time, or raise the user's limits")
         code = os.waitstatus_to_exitcode(status)
+        if code != -signal.SIGKILL:
+            note = ""  # it ended by itself before it could be killed
         texts = {name: self._text(name) for name in self._outputs}
         return Finished(
             exit_code=code if code >= 0 else None,
@@ -186,7 +188,9 @@ class RunningProgram:
         except OSError:
             content = b""
         if not content:
-            raise SandboxError("the zygote ended while a program ran; the next program starts another")
+            raise SandboxError(
+                f"the zygote ended while a program ran ({self._zygote.last_words()}); the next program starts another"
+            )
         answer: tuple[str, int, float, str] = decode(content)
         return answer
 
@@ -223,11 +227,10 @@ class RunningProgram:
         if self._returned < 0:
             return {}
         found, at = {}, 0
-        while header := os.pread(self._returned, HEADER.size, at):
-            (size,) = HEADER.unpack(header)
-            index, content = decode(os.pread(self._returned, size, at + HEADER.size))
-            found[self._wanted[index]] = content
-            at += HEADER.size + size
+        while header := os.pread(self._returned, RETURNED.size, at):
+            index, size = RETURNED.unpack(header)
+            found[self._wanted[index]] = os.pread(self._returned, size, at + RETURNED.size)
+            at += RETURNED.size + size
         return found
 
 

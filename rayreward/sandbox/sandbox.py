@@ -165,11 +165,11 @@ class Sandbox:
         chosen = self._running()
         try:
             return request(chosen)
-        except ConnectionError:
+        except OSError:
             self._drop(chosen)  # it was killed, by whoever; another one is as good
         try:
             return request(self._running())
-        except ConnectionError as error:
+        except OSError as error:
             raise SandboxError("the sandbox's zygote ends as soon as it has started; is memory short?") from error
 
     def _running(self) -> Choice:

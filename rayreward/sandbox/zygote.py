@@ -103,8 +103,7 @@ class ZygoteProcess:
         try:
             found = decode(self._control.recv(1 << 16))
         except (OSError, CodecError) as error:
-            said = os.pread(self._errors, 1 << 20, 0).decode("utf-8", "replace").strip()[-500:]
-            raise SandboxError(f"the interpreter did not get ready: {said or error}") from error
+            raise SandboxError(f"the interpreter did not get ready: {self.last_words() or error}") from error
         finally:
             self._control.settimeout(None)
         if "broken" in found:
@@ -119,6 +118,14 @@ class ZygoteProcess:
         """
         with self._lock:
             socket.send_fds(self._control, [message], descriptors)
+
+    def last_words(self) -> str:
+        """What it wrote to its standard error, where it failed."""
+        try:
+            size = os.fstat(self._errors).st_size
+            return os.pread(self._errors, 500, max(0, size - 500)).decode("utf-8", "replace").strip()
+        except OSError:
+            return "closed"
 
     def close(self) -> None:
         """End it, and all that runs in it; closing again does nothing."""

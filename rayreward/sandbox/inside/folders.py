@@ -90,8 +90,15 @@ def size_bytes(path: str, *, at_most: int) -> int:
     return total
 
 
+def is_name(name: str) -> bool:
+    """Whether it names a file of a folder, and cannot lead out."""
+    return "\0" not in name and not any(part in ("", ".", "..") for part in name.split("/"))
+
+
 def read_file(path: str, name: str, *, at_most: int) -> bytes | None:
     """A plain file of a folder, never by way of a link; None where there is none, or it is larger."""
+    if not is_name(name):
+        return None
     place = os.open(path, _OPEN_FOLDER)
     try:
         *folders, last = name.split("/")
@@ -119,11 +126,10 @@ def write_files(files: dict[str, bytes]) -> None:
         OSError: it does not take them.
     """
     for name, content in files.items():
-        parts = name.split("/")
-        if not name or "\0" in name or any(part in ("", ".", "..") for part in parts):
+        if not is_name(name):
             raise ValueError(f"{name!r} is no name of a file within a program's folder")
-        if len(parts) > 1:
-            os.makedirs("/".join(parts[:-1]), exist_ok=True)
+        if "/" in name:
+            os.makedirs(os.path.dirname(name), exist_ok=True)
         file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
         with open(file, "wb") as opened:
             opened.write(content)

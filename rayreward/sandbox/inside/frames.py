@@ -12,6 +12,8 @@ from typing import Any
 from rayreward.sandbox.inside.codec import decode, encode
 
 HEADER = struct.Struct("<I")
+RETURNED = struct.Struct("<IQ")
+"""Before a file that comes back: which of those that were wanted, and its size."""
 
 
 def frame(value: Any) -> bytes:

@@ -71,7 +71,8 @@ def _run_main(connection: int, source: str) -> int:
         if isinstance(error, MemoryError):
             send(connection, frame("out_of_memory"))
         trace = error.__traceback__
-        sys.excepthook(type(error), error, trace.tb_next if trace is not None else None)
+        own = trace.tb_next if trace is not None else None  # without the line above
+        sys.excepthook(type(error), error.with_traceback(own), own)
         return 1
     return 0
 

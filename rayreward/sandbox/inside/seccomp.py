@@ -214,8 +214,9 @@ def _leaves(rules: Rules) -> dict[int, list[_Instruction]]:
         named |= {"fork": [_ALLOW], "vfork": [_ALLOW]}
     of_itself = [(_LOAD, 0, 0, 16), (_IF_EQUAL, 0, 1, _OWN_PID), _ALLOW, _DENY]
     in_group = [(_LOAD, 0, 0, 16), (_IF_EQUAL, 1, 0, _OWN_PID), (_IF_EQUAL, 0, 1, 0), _ALLOW, _DENY]
-    named["kill"] = [_ALLOW] if rules.may_signal else in_group
-    named["tgkill"] = [_ALLOW] if rules.may_signal else of_itself
+    is_free = rules.may_signal and rules.may_fork  # a single process has nobody to signal but itself
+    named["kill"] = [_ALLOW] if is_free else in_group
+    named["tgkill"] = [_ALLOW] if is_free else of_itself
     named["prlimit64"] = in_group  # 0 is the caller
     named["clone"] = _clone(rules)
     named["openat"], named["open"] = _open(2), _open(1)

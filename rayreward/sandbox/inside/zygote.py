@@ -19,6 +19,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -35,7 +36,7 @@ from rayreward.sandbox.inside.confine import (
     reserve_descriptors,
     warm_up,
 )
-from rayreward.sandbox.inside.frames import READY, frame, receive_raw, send
+from rayreward.sandbox.inside.frames import READY, RETURNED, frame, receive_raw, send
 
 SLOT_COUNT = 256
 """Programs at a time."""
@@ -49,8 +50,8 @@ WATCH_S = 0.05
 PRELOADED = (
     "abc", "array", "bisect", "cmath", "collections", "collections.abc", "contextlib", "copy", "dataclasses",
     "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json", "math",
-    "numbers", "operator", "random", "re", "statistics", "string", "textwrap", "threading", "time", "traceback", "types",
-    "typing",
+    "numbers", "operator", "random", "re", "statistics", "string", "textwrap", "threading", "time", "traceback",
+    "types", "typing",
 )  # fmt: skip
 """What model-written programs import most; each saves its import to every program that wants it."""
 
@@ -102,12 +103,14 @@ def main(control: int, plan: Plan) -> NoReturn:
         os._exit(1)
     connection.send(encode(zygote.found))
     nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
+    for standard in (0, 1):
         os.dup2(nothing, standard)
     try:
         zygote.serve()
-    finally:
         os._exit(0)
+    finally:
+        traceback.print_exc()  # kept for who finds it gone
+        os._exit(1)
 
 
 class Zygote:
@@ -341,7 +344,7 @@ class Zygote:
         for at, name in enumerate(one.wanted):
             content = folders.read_file(one.slot.path, name, at_most=one.limits.largest_file_bytes)
             if content is not None:
-                send(one.returned, frame((at, content)))
+                send(one.returned, RETURNED.pack(at, len(content)) + content)
         os.close(one.returned)
 
     def _clean(self, one: Running) -> None:
