@@ -280,8 +280,8 @@ def check_sandbox(around: Surroundings) -> Iterator[Finding]:
 
 CHECKS: tuple[Check, ...] = (
     check_python, check_core, check_ray, check_protobuf, check_torch_companions, check_training_stack,
-    check_attention, check_extras, check_gpus, check_machine, check_sandbox, check_ports, check_ray_token,
-    check_ray_address, check_service,
+    check_attention, check_extras, check_gpus, check_machine, check_sandbox, check_languages, check_ports,
+    check_ray_token, check_ray_address, check_service,
 )  # fmt: skip
 
 

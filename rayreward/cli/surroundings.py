@@ -59,10 +59,10 @@ class Surroundings:
         has_ray_token: whether ``~/.ray/auth_token`` exists.
         busy_ports: of `PORTS`, those where something listens.
         gpus: one name each.
-        tools: where the compilers and interpreters of graded programs are, by language; None for one that is missing.
         memory_bytes: that this process may use, limits of its container included.
         service: None where no endpoint was given.
         sandbox: what isolates programs here (`Sandbox.report`); ``error`` where nothing does. Empty: not looked at.
+        tools: where the compilers and interpreters of graded programs are, by language; None for one that is missing.
     """
 
     python: tuple[int, int]
@@ -79,6 +79,7 @@ class Surroundings:
     disk_free_bytes: int
     service: Service | None = None
     sandbox: Mapping[str, str] = field(default_factory=dict)
+    tools: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def look_around(endpoint: str | None = None) -> Surroundings:
@@ -101,6 +102,7 @@ def look_around(endpoint: str | None = None) -> Surroundings:
         disk_free_bytes=temporary.free,
         service=None if endpoint is None else _ask(endpoint),
         sandbox=_try_sandbox(),
+        tools={name: find_tool(language) for name, language in LANGUAGES.items() if language.tool is not None},
     )
 
 

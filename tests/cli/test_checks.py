@@ -195,3 +195,11 @@ def test_what_isolates_programs_is_told_and_why_nothing_stronger() -> None:
 def test_a_machine_that_cannot_isolate_is_a_warning() -> None:
     found = complaint(sandbox={"error": "none works here"})
     assert (found.check, found.level, found.found) == ("sandbox", "warn", "none works here")
+
+
+def test_a_missing_compiler_is_named_with_what_it_takes_away() -> None:
+    around = replace(HEALTHY, tools={"cpp": None, "bash": "/usr/bin/bash"})
+    found = {finding.check: finding for finding in examine(around) if finding.check.startswith("code")}
+    assert found["code: bash"].found == "/usr/bin/bash"
+    assert "g++ is not on PATH: cpp programs cannot be graded" in found["code: cpp"].found
+    assert found["code: cpp"].remedy == "install GCC (apt-get install g++)"
