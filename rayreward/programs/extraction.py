@@ -23,9 +23,7 @@ class Block:
     text: str
 
 
-def extract_program(
-    response: str, tags: frozenset[str], *, choice: Choice = "last", answer_after: str | None = "</think>"
-) -> str | None:
+def extract_program(response: str, tags: frozenset[str], *, choice: Choice = "last") -> str | None:
     r"""The program in a response, or None where there is none.
 
     Blocks with one of the language's tags come first, then those without a tag. A response without any fence is a
@@ -36,14 +34,11 @@ def extract_program(
         response: the text.
         tags: how fences name the language, in lower case.
         choice: which blocks count, where there are several.
-        answer_after: what ends the thinking; a program before its last occurrence does not count.
 
     Example:
         >>> extract_program("So:\n```python\nprint(1)\n```\nThat is it.", frozenset({"python"}))
         'print(1)\n'
     """
-    if answer_after:
-        response = response.rpartition(answer_after)[2]
     if choice == "whole":
         return response if response.strip() else None
     blocks = list(fenced_blocks(response))

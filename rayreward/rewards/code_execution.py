@@ -28,6 +28,7 @@ from rayreward.programs.grading import Grade, GradingSettings, grade
 from rayreward.programs.judge import Judge
 from rayreward.programs.languages import LANGUAGES, Language
 from rayreward.sandbox import Sandbox, Tier
+from rayreward.thinking import split_thinking
 from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput, Sample, Trajectory
 
 _MAX_PARALLEL = 16
@@ -65,7 +66,7 @@ class CodeExecutionReward(RewardFunction):
         comparison: of output: "lines", "tokens" or "exact"; see `rayreward.programs.comparison`.
         float_tolerance: what numbers in output and values of calls may differ by.
         extract: which fenced blocks are the program: "last", "first", "all", or "whole" for the response as it is.
-        answer_after: what ends the thinking, in which no program counts; None where there is none.
+        part: "answer", in which no program of the thinking counts, or the whole "response".
         stop_early: whether to stop at the first test that does not pass; by default where score is "all".
         parallel: programs at once; by default as many as there are cores, at most 16.
         least_tier: what isolation is refused: see `rayreward.sandbox.Tier`.
@@ -99,7 +100,7 @@ class CodeExecutionReward(RewardFunction):
         comparison: Comparison = "lines",
         float_tolerance: float | None = None,
         extract: Choice = "last",
-        answer_after: str | None = "</think>",
+        part: Literal["answer", "response"] = "answer",
         stop_early: bool | None = None,
         parallel: int | None = None,
         least_tier: str = "landlock",
@@ -111,6 +112,7 @@ class CodeExecutionReward(RewardFunction):
         _check_choice("score", score, ("fraction", "all"))
         _check_choice("comparison", comparison, get_args(Comparison))
         _check_choice("extract", extract, get_args(Choice))
+        _check_choice("part", part, ("answer", "response"))
         _check_choice("executor", executor, ("sandbox", "remote"))
         _check_choice("least_tier", least_tier, [str(tier) for tier in Tier])
         numbers = {
@@ -128,7 +130,7 @@ class CodeExecutionReward(RewardFunction):
                 f"code_execution(executor={executor!r}, url={shown(url)}): a remote executor needs the service's "
                 f"http:// address, and the sandbox none"
             )
-        self.language, self.scoring, self.extract, self.answer_after = language, score, extract, answer_after
+        self.language, self.scoring, self.extract, self.part = language, score, extract, part
         self.least_tier, self.executor, self.url = least_tier, executor, url
         self.max_program_chars = max_program_chars
         self.limits = RunLimits(time_limit_s, compile_limit_s, memory_bytes, output_bytes)
@@ -211,7 +213,8 @@ class CodeExecutionReward(RewardFunction):
     def _grade(self, sample: Sample, nobody_waits: threading.Event) -> RewardOutput:
         tests = read_tests(sample.label, sample.metadata)
         language = self._language_of(sample)
-        source = extract_program(sample.response, language.tags, choice=self.extract, answer_after=self.answer_after)
+        text = split_thinking(sample.response).answer if self.part == "answer" else sample.response
+        source = extract_program(text, language.tags, choice=self.extract)
         about = {"language": language.name, "tests": tests.count}
         if source is None:
             return RewardOutput(0.0, {"tests": 0.0}, reason=f"no {language.name} program found", metadata=about)

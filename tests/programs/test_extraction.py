@@ -23,8 +23,6 @@ PYTHON = frozenset({"python", "py"})
         ("- so:\n  ```python\n  if a:\n      b\n  ```", "if a:\n    b\n"),
         ("```python\ncut off", "cut off"),
         ("```python\r\na\r\n```", "a\r\n"),
-        ("<think>\n```python\nwrong\n```\n</think>\n```python\nright\n```", "right\n"),
-        ("<think>\n```python\nwrong\n```\n</think>\nNo program.", "\nNo program."),
         ("use ```x``` here", "use ```x``` here"),
         ("```cpp\nint main() {}\n```", None),
         ("", None),
@@ -40,7 +38,6 @@ def test_other_choices() -> None:
     assert extract_program(response, PYTHON, choice="first") == "a\n"
     assert extract_program(response, PYTHON, choice="all") == "a\n\nb\n"
     assert extract_program(response, PYTHON, choice="whole") == response
-    assert extract_program("```py\na\n```</think>", PYTHON, answer_after=None) == "a\n```</think>"
 
 
 def test_blocks_come_in_order_with_their_tags() -> None:

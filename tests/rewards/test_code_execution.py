@@ -48,6 +48,16 @@ def test_the_score_is_the_share_of_tests_passed(reward: CodeExecutionReward) -> 
     assert half.reason == "2 of 4 tests passed; test 1: wrong_answer: returned 0, expected 3 [assert add(1, 2) == 3]"
 
 
+def test_programs_in_the_thinking_do_not_count(reward: CodeExecutionReward) -> None:
+    for response, score in (
+        ("<think>" + program("def add(a, b): return 0") + "</think>" + ADD, 1.0),
+        ("<think>" + ADD + "\nand so", 0.0),
+        (ADD + "</think>I give up.", 0.0),
+    ):
+        assert reward(response=response, label=ASSERTS[:1]).score == score
+    assert CodeExecutionReward(part="response").part == "response"
+
+
 def test_all_or_nothing_stops_at_the_first_test_that_does_not_pass() -> None:
     reward = CodeExecutionReward(score="all")
     try:
@@ -333,6 +343,7 @@ def test_isolation_that_is_too_weak_is_refused_when_it_loads() -> None:
         ({"language": "pyton"}, "did you mean 'python'"),
         ({"score": "most"}, "score='most'"),
         ({"comparison": "fuzzy"}, "comparison='fuzzy'"),
+        ({"part": "thoughts"}, "part='thoughts'"),
         ({"extract": "middle"}, "extract='middle'"),
         ({"least_tier": "some"}, "least_tier='some'"),
         ({"executor": "docker"}, "executor='docker'"),
