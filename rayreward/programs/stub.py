@@ -73,7 +73,7 @@ def {ANSWER}(what, target, name, args, kwargs, objects=[]):
         kind = type(value)
         if value is None or kind in (bool, int, float, str, bytes, complex):
             return value
-        if kind.__module__ == "numpy" and hasattr(value, "tolist"):
+        if kind.__module__ in ("numpy", "array") and hasattr(value, "tolist"):
             return plain(value.tolist())
         for base in (int, float, complex, str, bytes):
             if isinstance(value, base):

@@ -171,6 +171,7 @@ def test_calls_of_a_function_or_of_a_method_of_solution(reward: CodeExecutionRew
         ("from fractions import Fraction\ndef f(): return Fraction(1, 2)", "0.5"),
         ("from decimal import Decimal\ndef f(): return Decimal('1.50')", "Decimal('1.5')"),
         ("def f(): return [{1, 2}, frozenset([3]), b'x', 1j, None]", "[{1, 2}, frozenset([3]), b'x', 1j, None]"),
+        ("from array import array\ndef f(): return array('i', [1])", "[1]"),
         ("def f(): return 10 ** 30", "10 ** 30"),
     ],
 )
