@@ -58,6 +58,7 @@ bench: install .reward-kit/installed   ## every benchmark, one after the other: 
 	$(BIN)/python benchmarks/coalescing.py --out benchmarks/results/coalescing.json
 	$(BIN)/python benchmarks/replicas.py --out benchmarks/results/replicas.json
 	$(BIN)/python benchmarks/memory.py --out benchmarks/results/memory.json
+	$(BIN)/python benchmarks/sandbox.py --out benchmarks/results/sandbox.json
 
 .reward-kit/installed:         # a peer; its pins contradict ours, and what it needs without saying so is pinned here
 	$(PYTHON) -m venv .reward-kit
