@@ -4,7 +4,7 @@ BIN := .venv/bin
 # In this order: preflight's cluster has ended before the one that tests/serve keeps for all of its tests starts.
 MEETS_RAY := tests/cli tests/client tests/jobs/preflight tests/router tests/serve tests/test_readme.py
 
-.PHONY: install demo serve check lint types format test test-faults test-runs test-verl test-ray260 bench soak clean
+.PHONY: install demo serve check lint types format test test-faults test-runs test-verl test-ray260 bench bench-rewards soak clean
 
 install: .venv/installed
 
@@ -59,6 +59,9 @@ bench: install .reward-kit/installed   ## every benchmark, one after the other: 
 	$(BIN)/python benchmarks/replicas.py --out benchmarks/results/replicas.json
 	$(BIN)/python benchmarks/memory.py --out benchmarks/results/memory.json
 	$(BIN)/python benchmarks/sandbox.py --out benchmarks/results/sandbox.json
+
+bench-rewards: install         ## the rewards on public data: make bench-rewards DATA=folder
+	$(BIN)/python benchmarks/function_calling.py --data $(DATA) --out benchmarks/results/function_calling.json
 
 .reward-kit/installed:         # a peer; its pins contradict ours, and what it needs without saying so is pinned here
 	$(PYTHON) -m venv .reward-kit

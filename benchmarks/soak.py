@@ -5,8 +5,7 @@ that works, one that fails every third call and one whose grader hangs. Meanwhil
 replica, the router or Serve's controller is killed, the service is deployed again, a replica stands still, a caller
 leaves. Ends with JSON on stdout, and with status 1 where a sample was lost, answered twice or given a wrong score.
 
-OpenRLHF's own client asks through Serve's proxy: its own few attempts do not outlast a router that is replaced on the
-router's own port (docs/operating.md). Run it from the repository's root: ``python -m benchmarks.soak``.
+Run it from the repository's root: ``python -m benchmarks.soak``.
 """
 
 from __future__ import annotations
@@ -37,7 +36,15 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import Load
 from tests.faults.service import Service
 
-TRANSPORTS = ("http own port", "msgpack own port", "http proxy", "handle", "trainer", "openrlhf proxy")
+TRANSPORTS = (
+    "http own port",
+    "msgpack own port",
+    "http proxy",
+    "handle",
+    "trainer",
+    "openrlhf own port",
+    "openrlhf proxy",
+)
 REWARDS = ("steady", "thirds", "hanging")
 MAY_FAIL = {"error", "timeout"}
 PAUSES_S = (8.0, 16.0)

@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from rayreward.batches import OutputBatch
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
 from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError
 from rayreward.grouping import missing_members, positions_of_groups
@@ -219,7 +220,7 @@ class RewardFunction:
             finished = await asyncio.gather(*map(self._finish, unfinished.values()))
             for at, output in zip(unfinished, finished, strict=True):
                 begun[at] = output
-        return cast(list[RewardOutput], begun)
+        return OutputBatch(cast(list[RewardOutput], begun))
 
     def score(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """`ascore` for code that is not async; a sync reward runs on the calling thread where no event loop does."""

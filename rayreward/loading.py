@@ -18,7 +18,7 @@ from typing import Any
 
 import cloudpickle
 
-from rayreward.errors import RewardLoadError, did_you_mean
+from rayreward.errors import ConfigError, RewardLoadError, did_you_mean
 
 
 def load_object(address: str) -> Any:
@@ -139,3 +139,16 @@ def _load_module(name: str) -> ModuleType:
         raise RewardLoadError(f"module {name!r} cannot be imported: {error}; is its folder on PYTHONPATH?") from error
     except Exception as error:
         raise RewardLoadError(f"module {name!r}: importing it raised {type(error).__name__}: {error}") from error
+
+
+def require_extra(module: str, extra: str, *, asked_by: str) -> None:
+    """Refuse to go on without an optional library; it is looked for and not imported.
+
+    Raises:
+        ConfigError: it is not installed here.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise ConfigError(
+            f"{asked_by} needs {module}, which is not installed here: pip install 'rayreward[{extra}]' "
+            "(where rewards run, too)"
+        )

@@ -337,9 +337,11 @@ class RewardOutput:
 
     def stamped(self, *, version: str | None = None, timings: Timings | None = None) -> RewardOutput:
         """The same output with its version or its timings set."""
-        values = [getattr(self, name) for name in RewardOutput.__slots__]
-        values[-2] = self.version if version is None else version
-        values[-1] = self.timings if timings is None else timings
+        values = [get(self) for get in _GETS]
+        if version is not None:
+            values[-2] = version
+        if timings is not None:
+            values[-1] = timings
         return _restore_output(*values)
 
     def __iter__(self) -> Iterator[Any]:
@@ -352,9 +354,15 @@ class RewardOutput:
 
 def _restore_output(*values: Any) -> RewardOutput:
     output = RewardOutput.__new__(RewardOutput)
-    for name, value in zip(RewardOutput.__slots__, values, strict=True):
-        object.__setattr__(output, name, value)
+    for put, value in zip(_PUTS, values, strict=True):
+        put(output, value)
     return output
+
+
+_PUTS = tuple(getattr(RewardOutput, name).__set__ for name in RewardOutput.__slots__)
+"""The slots' own setters: a frozen value's other way in."""
+
+_GETS = tuple(getattr(RewardOutput, name).__get__ for name in RewardOutput.__slots__)
 
 
 def as_metrics(metrics: Mapping[str, Any] | None) -> Mapping[str, MetricRewardOutput]:

@@ -8,6 +8,7 @@ content: credentials, connections and caches belong there.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import enum
 import functools
@@ -15,7 +16,7 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
@@ -25,6 +26,9 @@ _DIGITS = 12
 
 _NOT_THE_AUTHORS = ("builtins", "abc", "typing", "rayreward.")
 """Modules of base classes that say nothing of what a reward answers."""
+
+_OURS, _FOUNDATION = "rayreward.", "rayreward.function"
+"""Built-in rewards are built on the second; it and what it imports say nothing of what they answer either."""
 
 
 def content_version(*parts: Any) -> str:
@@ -40,11 +44,15 @@ def content_version(*parts: Any) -> str:
 def code_of(code: Callable[..., Any] | type) -> str:
     """The source that defines a function or a class: its whole module, since what it calls lives there too.
 
+    A built-in reward is thin: the modules of rayreward that it scores by belong to it.
+
     Where there is no file (a notebook, an interactive shell) the object's own source, else its bytecode.
     """
     code = inspect.unwrap(code) if not isinstance(code, type) else code
     compiled: CodeType | None = getattr(code, "__code__", None)
     path = getattr(inspect.getmodule(code), "__file__", None)
+    if path and code.__module__.startswith(_OURS):
+        return "\n".join(_sources_of(code.__module__))
     if getattr(code, "__module__", None) == "__main__":  # elsewhere than where it was typed, __main__ is another file
         path = compiled.co_filename if compiled is not None else None
     try:
@@ -56,6 +64,53 @@ def code_of(code: Callable[..., Any] | type) -> str:
         return inspect.getsource(code)
     except (OSError, TypeError):
         return _ordered(describe(compiled)).decode() if compiled else f"{code.__module__}.{code.__qualname__}"
+
+
+@functools.cache
+def _sources_of(module: str) -> list[str]:
+    """The sources of a module of rayreward and of those that it uses, without what all rewards are built on."""
+    known, waiting = _imported_first(_FOUNDATION) - {module}, [module]
+    found: dict[str, str] = {}
+    while waiting:
+        name = waiting.pop()
+        if name not in known and (source := _source_of(name)) is not None:
+            known.add(name)
+            found[name] = source
+            waiting += _imports(ast.walk(ast.parse(source)))
+    return [found[name] for name in sorted(found)]
+
+
+def _imported_first(module: str) -> set[str]:
+    """The module and what is imported with it."""
+    found, waiting = set[str](), [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and (source := _source_of(name)) is not None:
+            found.add(name)
+            waiting += _imports(ast.parse(source).body)
+    return found
+
+
+def _imports(nodes: Iterable[ast.AST]) -> list[str]:
+    """The modules of rayreward that are imported there; some of the names may be functions and classes."""
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_OURS):
+            found += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.startswith(_OURS)]
+    return found
+
+
+def _source_of(module: str) -> str | None:
+    """None for a name that is no module. Nothing is imported for it: some modules are heavy."""
+    path = Path(__file__).parent.parent.joinpath(*module.split("."))
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        try:
+            return file.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def describe(value: Any, inside: tuple[int, ...] = ()) -> Any:

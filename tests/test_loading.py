@@ -7,8 +7,8 @@ from pathlib import Path
 import cloudpickle
 import pytest
 
-from rayreward.errors import RewardLoadError
-from rayreward.loading import check_address, load_object, names_in_file, split_address
+from rayreward.errors import ConfigError, RewardLoadError
+from rayreward.loading import check_address, load_object, names_in_file, require_extra, split_address
 
 FILE = """
 import math
@@ -130,3 +130,9 @@ class TestCheckAddress:
     def test_leaves_modules_for_later(self) -> None:
         check_address("not_here_yet:reward")
         assert split_address("not_here_yet:reward") == ("not_here_yet", "reward")
+
+
+def test_an_extra_that_is_missing_is_named() -> None:
+    require_extra("json", "verifiers", asked_by="mine")
+    with pytest.raises(ConfigError, match=r"mine needs no_such_library.*pip install 'rayreward\[verifiers\]'"):
+        require_extra("no_such_library", "verifiers", asked_by="mine")

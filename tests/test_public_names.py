@@ -16,9 +16,11 @@ PUBLIC = {
         "load_reward", "reward_function",
     ],
     "rayreward.rewards": [
-        "BUILTINS", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionReward", "KeywordReward",
-        "LLMJudge", "LengthReward", "MetricRewardOutput", "RewardFunction", "RewardModel", "RewardOutput",
-        "Trajectory", "reward_function",
+        "BUILTINS", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionCallingReward",
+        "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward", "LLMJudge",
+        "LanguageConsistencyReward", "LengthReward", "MetricRewardOutput", "MultipleChoiceReward", "OverlongReward",
+        "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "SimilarityReward", "Trajectory",
+        "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
     "rayreward.sandbox": [

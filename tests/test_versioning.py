@@ -17,7 +17,14 @@ import pytest
 
 from rayreward import RewardFunction, reward_function
 from rayreward.loading import load_object
-from rayreward.rewards import CompositeReward, FunctionReward, KeywordReward, LengthReward, LLMJudge
+from rayreward.rewards import (
+    CompositeReward,
+    FunctionReward,
+    InstructionFollowingReward,
+    KeywordReward,
+    LengthReward,
+    LLMJudge,
+)
 from rayreward.spec import RewardSpec
 from rayreward.versioning import code_of, content_version
 
@@ -194,3 +201,18 @@ class TestRewards:
 
 def test_code_of_is_the_whole_module() -> None:
     assert "def split_address" in code_of(load_object)
+
+
+class TestBuiltinRewards:
+    def test_what_a_built_in_reward_scores_by_is_part_of_its_code(self) -> None:
+        code = code_of(InstructionFollowingReward)
+        assert "class InstructionFollowingReward" in code
+        assert "def split_thinking" in code
+
+    def test_what_all_rewards_are_built_on_is_not(self) -> None:
+        assert "class RewardFunction" not in code_of(InstructionFollowingReward)
+
+    def test_to_tell_it_imports_nothing(self) -> None:
+        told = "import sys; from rayreward.rewards import LLMJudge; LLMJudge('model', 'rate it').version"
+        check = f"{told}; assert not {{'torch', 'vllm', 'py3langid'}} & set(sys.modules)"
+        subprocess.run([sys.executable, "-c", check], check=True)

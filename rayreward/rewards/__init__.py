@@ -10,18 +10,34 @@ from rayreward.rewards.composite import CompositeReward
 from rayreward.rewards.final_answer import FinalAnswerReward
 from rayreward.rewards.format import FormatReward
 from rayreward.rewards.function import FunctionReward
+from rayreward.rewards.function_calling import FunctionCallingReward
+from rayreward.rewards.instruction_following import InstructionFollowingReward
+from rayreward.rewards.json_schema import JsonSchemaReward
 from rayreward.rewards.keyword import KeywordReward
+from rayreward.rewards.language_consistency import LanguageConsistencyReward
 from rayreward.rewards.length import LengthReward
+from rayreward.rewards.multiple_choice import MultipleChoiceReward
+from rayreward.rewards.overlong import OverlongReward
+from rayreward.rewards.repetition import RepetitionReward
+from rayreward.rewards.similarity import SimilarityReward
 from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 
 BUILTINS: dict[str, type[RewardFunction]] = {
     "composite": CompositeReward,
     "final_answer": FinalAnswerReward,
     "format": FormatReward,
+    "function_calling": FunctionCallingReward,
+    "instruction_following": InstructionFollowingReward,
+    "json_schema": JsonSchemaReward,
     "keyword": KeywordReward,
+    "language_consistency": LanguageConsistencyReward,
     "length": LengthReward,
     "llm_judge": LLMJudge,
+    "multiple_choice": MultipleChoiceReward,
+    "overlong": OverlongReward,
+    "repetition": RepetitionReward,
     "reward_model": RewardModel,
+    "similarity": SimilarityReward,
 }
 """The names that `builtin:` takes in YAML and `--reward` on the command line."""
 
@@ -30,14 +46,22 @@ __all__ = [
     "CompositeReward",
     "FinalAnswerReward",
     "FormatReward",
+    "FunctionCallingReward",
     "FunctionReward",
+    "InstructionFollowingReward",
+    "JsonSchemaReward",
     "KeywordReward",
     "LLMJudge",
+    "LanguageConsistencyReward",
     "LengthReward",
     "MetricRewardOutput",
+    "MultipleChoiceReward",
+    "OverlongReward",
+    "RepetitionReward",
     "RewardFunction",
     "RewardModel",
     "RewardOutput",
+    "SimilarityReward",
     "Trajectory",
     "reward_function",
 ]

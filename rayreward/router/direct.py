@@ -10,7 +10,6 @@ A sync reward cannot be interrupted here, so no deadline is kept; between parts 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 
 from rayreward.batches import OutputBatch
@@ -52,9 +51,10 @@ class Direct:
             outputs = [failed_output(error)] * len(samples)
         self.stats.sample_count += len(outputs)
         self.stats.batch_count += 1
-        kinds = Counter([output.failure.kind.value for output in outputs if output.failure is not None])
-        for kind, count in kinds.items():
-            self.stats.failure_counts[kind] = self.stats.failure_counts.get(kind, 0) + count
+        for output in outputs:
+            if output.failure is not None:
+                kind = output.failure.kind.value
+                self.stats.failure_counts[kind] = self.stats.failure_counts.get(kind, 0) + 1
         return outputs
 
     def take_turns(self, takes_turns: bool) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import partial
 
 from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.neutral import NeutralMeans
@@ -76,12 +75,12 @@ class OpenRLHFRoute:
         """
         started_s = self._router.now()
         items, prompts = request.items, request.prompts
-        ask = partial(self._score, name, run=run, group_size=group_size, priority=priority)
-        outputs = await ask(items, prompts)
+        outputs = await self._score(name, items, prompts, run=run, group_size=group_size, priority=priority)
         while (lost := _unavailable(outputs)) and self._router.now() - started_s < self._wait_limit_s:
             # Held rather than answered with a stand-in: the training pauses for as long as its client waits.
             await self._sleep(_WAIT_PAUSE_S)
-            again = await ask([items[at] for at in lost], [prompts[at] for at in lost])
+            asked = [items[at] for at in lost], [prompts[at] for at in lost]
+            again = await self._score(name, *asked, run=run, group_size=group_size, priority=priority)
             for position, output in zip(lost, again, strict=True):
                 outputs[position] = output
         left_s = self._policy.answer_within_s - (self._router.now() - started_s)
@@ -173,7 +172,7 @@ class OpenRLHFRoute:
             for group, score in zip(groups, scores, strict=True):
                 means.finish(run or _NO_RUN, group, score, now_s=self._router.now())
             self._announce()
-        if any(output.failure is not None and output.failure.kind is FailureKind.UNAVAILABLE for output in outputs):
+        if _unavailable(outputs):
             self._router.note_unavailable(run)
         return outputs
 
@@ -197,8 +196,9 @@ class OpenRLHFRoute:
             numbers[position] if output.score is None else TrainerAnswer.scored(output, output.score)
             for position, output in enumerate(outputs)
         ]
-        samples = [item if isinstance(item, Sample) else Sample(response="") for item in items]
-        self._record(name, samples, outputs, run, answers)
+        if self._router.records(run):
+            samples = [item if isinstance(item, Sample) else Sample(response="") for item in items]
+            self._record(name, samples, outputs, run, answers)
         return answers
 
     async def _settle(self, means: NeutralMeans, run: str, group: str, wait_s: float) -> TrainerAnswer:

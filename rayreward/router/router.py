@@ -132,6 +132,10 @@ class Router:
         finally:
             self._gate.leave(ticket)
 
+    def records(self, run: str | None) -> bool:
+        """Whether `record` keeps anything of this run's samples."""
+        return run is not None or self.log is not None
+
     def record(
         self,
         name: str,
@@ -143,6 +147,8 @@ class Router:
         answered: Sequence[float] | None = None,
     ) -> None:
         """Count and log what was answered; `answered` are the numbers a trainer got where they are not the scores."""
+        if not self.records(run):
+            return
         numbers: Sequence[float | None] = answered if answered is not None else [output.score for output in outputs]
         for sample, output, number in zip(samples, outputs, numbers, strict=True):
             if run is not None:

@@ -16,13 +16,14 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
 from rayreward.errors import ConfigError
+from rayreward.serve.port_keeper import TITLE
 
 _END_LIMIT_S = 20.0
 """How long processes may take to end by themselves before they are killed."""
@@ -134,6 +135,7 @@ class EmbeddedCluster:
         with _without_interrupts():
             started = psutil.Process().children(recursive=True)
             started += _processes_with_temporary_files_in(self.folder)
+            started += _port_keepers_of(started)
             ray.shutdown()
             # Else the next cluster of this process would be asked for this one's controller.
             serve.context._set_global_client(None)
@@ -154,6 +156,19 @@ def _processes_with_temporary_files_in(folder: str) -> list[Any]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if folder and process.environ().get("TMPDIR") == folder:
+                found.append(process)
+    return found
+
+
+def _port_keepers_of(started: Collection[Any]) -> list[Any]:
+    """Those that end with one of these processes, and are nobody's children."""
+    import psutil
+
+    pids, found = {str(process.pid) for process in started}, []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
+            if TITLE in words and words[-1] in pids:
                 found.append(process)
     return found
 

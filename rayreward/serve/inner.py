@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from rayreward.batches import OutputBatch
 from rayreward.router.coalescer import Send
 from rayreward.router.direct import Direct
 from rayreward.router.facts import RewardFacts
@@ -52,6 +53,6 @@ def send_to(runner: Runner, now: Callable[[], float]) -> Send:
         outputs = await runner.run(batch)
         taken_s = now() - started_s
         timings = Timings(scored_s=taken_s, computed_s=taken_s, batch_samples=len(batch))
-        return [output.stamped(version=runner.version, timings=timings) for output in outputs]
+        return OutputBatch([output.stamped(version=runner.version, timings=timings) for output in outputs])
 
     return send

@@ -3,10 +3,11 @@
 What arrives: an ASGI application, and where to listen. What leaves: a server on the running event loop, and its URL.
 Serve's proxy costs milliseconds of CPU a request, because it carries each in several actor calls; this is one process.
 
-A second router of the same service may share the port, on Linux: a new one then answers before the old one has ended.
-Anybody else's port is left alone: the service then goes on through Serve's proxy, and says so once. Nothing here
-raises for want of a port. When it stops it takes no more connections and finishes what is under way. A client that
-closes its side of the connection counts as gone, and one whose request does not arrive in time is sent away.
+On Linux routers of the same service share the port: a new one answers before the old one has ended, and while there is
+none connections wait for the next one (`rayreward.serve.kept_port`), which the kernel would otherwise refuse. Anybody
+else's port is left alone: the service then goes on through Serve's proxy, and says so once. Nothing here raises for
+want of a port. When it stops it takes no more connections and finishes what is under way. A client that closes its side
+of the connection counts as gone, and one whose request does not arrive in time is sent away.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from rayreward.router.config import ListenSpec
 from rayreward.serve.arrivals import Arrivals
 from rayreward.serve.door import Door
+from rayreward.serve.kept_port import KeptPort, node_process
 from rayreward.wire import ErrorBody, ServiceBody, encode
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,13 @@ _JOIN_WITHIN_S = 5.0
 _JOIN_PAUSE_S = 0.25
 """How long and how often the holder of the port is asked whose it is: it may be starting itself, or ending."""
 
+_KEEPER_WITHIN_S = 2.0
+"""A router of ours that answers has a keeper, or will have one again in this time. Only then is the port shared without
+one: each router has a queue of connections of its own then, which ends with it."""
+
+_FIRST_REQUEST_S = 0.5
+"""How long a router that stops still waits for the request of a connection that it has accepted, on its way already."""
+
 
 class Listener:
     """An HTTP server on the running event loop.
@@ -56,10 +65,11 @@ class Listener:
         spec: where to listen.
         identity: of the service; routers of the same one may share the port. It is what ``GET /v1/service`` answers
             for ``service``.
+        kept: its share in a port that outlives it; without one, connections are refused while there is no router.
     """
 
-    def __init__(self, app: ASGIApp, spec: ListenSpec, *, identity: str) -> None:
-        self._app, self._spec, self._identity = Departures(app), spec, identity
+    def __init__(self, app: ASGIApp, spec: ListenSpec, *, identity: str, kept: KeptPort | None = None) -> None:
+        self._app, self._spec, self._identity, self._kept = Departures(app), spec, identity, kept
         self._server: _Server | None = None
         self._arrivals: Arrivals | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -87,10 +97,16 @@ class Listener:
         self._arrivals.start()
         return True
 
-    async def stop(self) -> None:
-        """Take no more connections, finish what is under way, close."""
+    async def stop(self, *, is_followed: bool = False) -> None:
+        """Take no more connections, finish what is under way, close.
+
+        Args:
+            is_followed: whether another router of the service follows, for which further connections then wait.
+        """
         if self._server is None or self._serving is None or self._arrivals is None:
             return
+        if self._kept is not None:
+            await self._kept.leave(is_followed=is_followed)
         self._server.should_exit = True
         await self._serving
         await self._app.stop()
@@ -99,16 +115,22 @@ class Listener:
     async def _bind(self) -> socket.socket | None:
         host, port, loop = self._spec.host, self._spec.port, asyncio.get_running_loop()
         try:
-            until_s = loop.time() + _JOIN_WITHIN_S
-            while loop.time() < until_s:
+            started_s = loop.time()
+            shares_s = started_s + (_KEEPER_WITHIN_S if self._kept is not None else 0.0)
+            while loop.time() < started_s + _JOIN_WITHIN_S:
+                if self._kept is not None and (kept := await self._kept.join(port)) is not None:
+                    return kept
                 alone = _listening(host, port, shares=False)
                 if alone is not None:
+                    if self._kept is not None:
+                        await self._kept.keep(alone)
                     return alone
                 holder = await _identity_at(host, port)
-                if holder == self._identity and (shared := _listening(host, port, shares=True)) is not None:
-                    return shared
                 if holder not in (None, self._identity):
                     break
+                may_share = holder == self._identity and loop.time() >= shares_s
+                if may_share and (shared := _listening(host, port, shares=True)) is not None:
+                    return shared
                 await asyncio.sleep(_JOIN_PAUSE_S)
         except OSError as error:
             reason = error.strerror or str(error)
@@ -133,7 +155,8 @@ async def start_listener(door: Door, spec: ListenSpec | None) -> Listener | None
     door.service = ServiceBody(identity)
     if spec is None or not spec.port:
         return None
-    listener = Listener(door, spec, identity=identity)
+    kept = KeptPort(identity, spec.host, parent_pid=node_process()) if sys.platform == "linux" else None
+    listener = Listener(door, spec, identity=identity, kept=kept)
     if not await listener.start():
         return None
     host = ray.util.get_node_ip_address() if spec.host in ("0.0.0.0", "::") else spec.host
@@ -247,6 +270,13 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
             return ("body", cycle) if cycle.more_body else None
         is_idle = self.timeout_keep_alive_task is not None
         return None if is_idle else ("head", cycle)
+
+    def shutdown(self) -> None:
+        """Close it when it is idle, the server stops."""
+        if self.cycle is None and not self.transport.is_closing():
+            asyncio.get_running_loop().call_later(_FIRST_REQUEST_S, super().shutdown)
+            return
+        super().shutdown()
 
     def end(self, within_s: float) -> None:
         """Close the connection; one that is closing, and whose peer takes nothing, is cut off."""

@@ -42,6 +42,9 @@ from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
 from rayreward.wire import ServiceBody, VersionsChangeBody
 
+_STATUS_WITHIN_S = 2.0
+"""How long a router that stops waits for what Serve says of its application. It has 20 s for all that it does then."""
+
 
 class RewardService:
     """The router as a Serve deployment.
@@ -148,7 +151,7 @@ class RewardService:
 
     async def __del__(self) -> None:  # Serve awaits it when the replica is retired
         if self._listener is not None:
-            await self._listener.stop()
+            await self._listener.stop(is_followed=await _is_followed())
         for watch in self._watches:
             watch.cancel()
         await self._kept_means.keep(self._openrlhf.run_means())
@@ -208,6 +211,18 @@ def _open_lane(spec: RewardSpec, name: str, handle: Any) -> Lane:
     )
     lane.slots = slots
     return lane
+
+
+async def _is_followed() -> bool:
+    """Whether another router comes after this one, which stops: not where its application is deleted."""
+    from ray import serve
+
+    try:
+        status = await asyncio.wait_for(asyncio.to_thread(serve.status), _STATUS_WITHIN_S)
+    except Exception:  # noqa: BLE001 - the boundary: a controller that is ending itself, or busy
+        return True
+    app = status.applications.get(_app_name())
+    return app is not None and app.status != "DELETING"
 
 
 def _app_name() -> str:

@@ -33,6 +33,14 @@ class Answer:
 
 
 @dataclass(slots=True)
+class Seen:
+    """The least and the greatest score, of all transports: a run's mean is of those that share the run."""
+
+    low: float = math.inf
+    high: float = -math.inf
+
+
+@dataclass(slots=True)
 class Account:
     """One transport's samples.
 
@@ -55,22 +63,20 @@ class Account:
     gap_since_mark_s: float = 0.0
     last_scored_s: float | None = None
     left: int = 0
-    _range: tuple[float, float] = (math.inf, -math.inf)
 
-    def note(self, number: int, answer: Answer) -> None:
-        """One sample's answer."""
+    def note(self, number: int, answer: Answer, seen: Seen) -> None:
+        """One sample's answer, and what was scored before it."""
         if answer.score is None:
             self.failed[answer.failure or "neither score nor failure"] += 1
         elif not answer.is_valid:
             self.filled += 1
-            low, high = self._range
-            if not low <= answer.score <= high:
+            if not seen.low <= answer.score <= seen.high:
                 self.wrong.append((number, answer.score))
         elif answer.score != number or answer.failure is not None:
             self.wrong.append((number, answer.score))
         else:
             self.scored += 1
-            self._range = min(self._range[0], number), max(self._range[1], number)
+            seen.low, seen.high = min(seen.low, number), max(seen.high, number)
 
     def note_time(self, started_s: float, now_s: float, *, has_score: bool) -> None:
         """One request's time."""
@@ -118,6 +124,7 @@ class Ledger:
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
         self._numbers = itertools.count(1)
+        self._seen = Seen()
 
     def account(self, transport: str) -> Account:
         """The transport's account."""
@@ -133,7 +140,7 @@ class Ledger:
         account = self.account(transport)
         # Valid scores first, for a stand-in may be the mean of the siblings that came with it.
         for number, answer in sorted(zip(numbers, answers, strict=False), key=lambda pair: not pair[1].is_valid):
-            account.note(number, answer)
+            account.note(number, answer, self._seen)
         account.lost += [(number, "no output") for number in numbers[len(answers) :]]
         account.duplicated += [numbers[-1]] * (len(answers) - len(numbers))
         has_score = any(answer.score is not None and answer.is_valid for answer in answers)

@@ -22,12 +22,20 @@ async def test_a_killed_reward_replica_costs_nobody_a_sample(service: Service) -
 
 
 async def test_a_killed_router_costs_nobody_a_sample(service: Service) -> None:
-    # OpenRLHF's own client on the router's own port is not among them: see the next one.
-    asking = [caller for caller in service.callers("steady") if caller.transport != "openrlhf own port"]
-    async with Load(asking) as load:
+    async with Load(service.callers("steady")) as load:
         await load.goes_on(40)
         victims.replicas("router")[0].kill()
         await load.goes_on(200)
+    load.ledger.check()
+
+
+async def test_a_router_that_is_killed_again_and_again_costs_openrlhfs_own_client_nothing(service: Service) -> None:
+    # Its five attempts are over within seconds where they are refused: here they wait for the next router instead.
+    async with Load(service.callers("steady", transports=("openrlhf own port",) * 8)) as load:
+        for _ in range(3):
+            await load.goes_on(100)
+            victims.replicas("router")[0].kill()
+        await load.goes_on(100)
     load.ledger.check()
 
 
@@ -40,8 +48,7 @@ async def test_a_killed_controller_is_not_noticed(service: Service) -> None:
 
 
 async def test_a_redeploy_under_load_costs_nobody_a_sample(service: Service) -> None:
-    asking = [caller for caller in service.callers("steady") if caller.transport != "openrlhf own port"]
-    async with Load(asking) as load:
+    async with Load(service.callers("steady")) as load:
         await load.goes_on(40)
         await asyncio.to_thread(service.deploy, max_batch_samples=128)
         await load.goes_on(200)

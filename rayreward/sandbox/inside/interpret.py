@@ -7,8 +7,10 @@ lie about what it returns, and stop.
 
 from __future__ import annotations
 
+import _sitebuiltins
 import _thread
 import atexit
+import builtins
 import os
 import sys
 import types
@@ -19,6 +21,10 @@ from rayreward.sandbox.inside.codec import CodecError, decode
 from rayreward.sandbox.inside.frames import HEADER, frame, receive, send
 
 FILE_NAME = "program.py"
+
+for _name in ("exit", "quit"):
+    # What site adds, which is not loaded here: every second program for standard input ends so.
+    setattr(builtins, _name, _sitebuiltins.Quitter(_name, "Ctrl-D (i.e. EOF)"))
 
 _WARM_UP_COUNT = 20
 """Python 3.11 and later rewrite code that runs, up to its eighth time or so."""

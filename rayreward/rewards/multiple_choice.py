@@ -1,0 +1,257 @@
+"""Responses that choose the right one of several options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from rayreward.errors import ConfigError, InvalidInputError, shown
+from rayreward.function import Isolation, RewardFunction
+from rayreward.toolcalls.detect import without_thoughts
+from rayreward.types import RewardOutput, Trajectory
+
+_MAX_CHARS = 300
+"""Of a line or a box in which an answer is looked for: an option's text is short."""
+
+_MAX_STATEMENTS = 64
+"""Of one kind, counted from the end; more of them only cost time."""
+
+_BOX = re.compile(r"\\boxed\s{0,4}\{")
+
+_STATEMENT = re.compile(
+    r"(?<![a-z])(?:answer|choice|option)[\"'*_ \t]{0,8}"
+    r"(?::|=|is\b|would be\b|should be\b|must be\b)[ \t]{0,8}:?[ \t*_]{0,8}(?:\n[ \t]{0,8}){0,2}"
+    r"(?:(?:the|option|choice|letter|answer)[ \t]{1,4}){0,2}",
+    re.IGNORECASE,
+)
+
+_LETTER = re.compile(
+    r"(?P<open>(?:[\s*_`\"'$(\[{]|\\(?:text|textbf|mathrm|mathbf|boxed)\{|\\\(){0,12})"
+    r"(?P<letter>[A-Za-z])(?P<close>[)\]}*_`\"'$]{0,8}|\\\))"
+)
+
+_WORDS_TOO = frozenset("AI")
+"""Letters that are words of their own: a word behind them makes them one."""
+
+_GOES_ON = re.compile(r"(?:because|since|as|for|which|based|due|given|and|or|is|with)\b", re.IGNORECASE)
+"""What may follow such a letter where it is one."""
+
+_JOINS = re.compile(r"(?:or|and)\b|[A-Z](?![a-zA-Z])")
+
+_NEXT = re.compile(r"(?:[ \t,/&;|+()\[\]}*_$\"'`-]|\\text\{|\b(?:or|and|option|choice)\b){1,16}", re.IGNORECASE)
+"""What stands between letters that are named together."""
+
+_LISTED = re.compile(r"^[ \t>*_(-]{0,8}([A-Z])[*_]{0,2}[.):]", re.MULTILINE)
+"""A line that begins with an option's letter."""
+
+_MARKUP = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{|[*_`$\"'{}]")
+
+
+class Reading(NamedTuple):
+    """The letter that a response chooses, or None and why."""
+
+    letter: str | None
+    reason: str
+
+
+class MultipleChoiceReward(RewardFunction):
+    r"""1 where the response chooses the label's option, else 0.
+
+    The first of these that a response has, thoughts left out: ``\boxed{B}``; "the answer is B", "Answer: (B)", "the
+    correct option is **B**"; a last line that is the letter (``B``, ``(B)``, ``B) Paris``) or an option's text. Where
+    one kind names two letters ("B or C", "Answer: A … Answer: B"), none is chosen. A letter that is merely a word
+    ("the answer is A dog") is none; nor is the last line of a list of options.
+
+    The label is a letter ("B", "(B)"), a position counted from 0, or an option's text. Metadata's ``choices`` holds the
+    texts: a list, ``{letter: text}``, or ``{"text": […], "label": […]}``. 13 us a sample of 300 characters, 20 ms for a
+    million.
+
+    What games it: guessing, which earns one in the number of options.
+
+    Args:
+        letters: those that options have, in their order; where `choices` is there, as many as it holds.
+
+    Raises:
+        ConfigError: letters that are no capital letters, or the same twice.
+
+    Raises (as failures of the sample):
+        invalid_input: no label, one that is no option, or choices of another shape.
+
+    Example:
+        >>> reward = MultipleChoiceReward()
+        >>> reward(response="So the answer is **(B)**.", label="B").score
+        1.0
+        >>> reward(response="Answer: B or C", label="B").reason
+        'names B and C; wanted B'
+    """
+
+    isolation: Isolation = "inline"
+    deterministic = True
+    name = "multiple_choice"
+
+    def __init__(self, letters: str = "ABCDEFGHIJ") -> None:
+        if not isinstance(letters, str) or not re.fullmatch("[A-Z]{2,26}", letters) or len(set(letters)) < len(letters):
+            raise ConfigError(f"MultipleChoiceReward(letters={letters!r}): capital letters, such as 'ABCD'")
+        self.letters = letters
+
+    def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
+        """1 or 0, and what was chosen."""
+        options = read_options(trajectory.metadata.get("choices"), self.letters)
+        wanted = _read_label(trajectory.label, options)
+        reading = read_choice(without_thoughts(trajectory.response), options)
+        return RewardOutput(float(reading.letter == wanted), reason=f"{reading.reason}; wanted {wanted}")
+
+
+def read_options(choices: Any, letters: str) -> dict[str, str]:
+    """The options' texts by letter; empty texts where they are not known.
+
+    Raises:
+        InvalidInputError: the choices are of another shape, or more than there are letters.
+
+    Example:
+        >>> read_options(["Rome", "Paris"], "ABCD")
+        {'A': 'Rome', 'B': 'Paris'}
+    """
+    if choices is None:
+        return dict.fromkeys(letters, "")
+    if isinstance(choices, Mapping) and isinstance(choices.get("text"), (list, tuple)):
+        named = choices.get("label") or letters[: len(choices["text"])]
+        choices = dict(zip(named, choices["text"], strict=False)) if len(named) == len(choices["text"]) else None
+    if isinstance(choices, (list, tuple)) and len(choices) <= len(letters):
+        choices = dict(zip(letters, choices, strict=False))
+    is_known = isinstance(choices, Mapping) and choices and all(re.fullmatch("[A-Za-z]", str(key)) for key in choices)
+    if not is_known:
+        raise InvalidInputError(
+            f"choices must be a list of at most {len(letters)} texts or {{letter: text}}, found {shown(choices)}"
+        )
+    return {str(letter).upper(): str(text) for letter, text in choices.items()}
+
+
+def read_choice(text: str, options: Mapping[str, str]) -> Reading:
+    """The option that a response chooses.
+
+    Example:
+        >>> read_choice("The answer is A dog.", {"A": "", "B": ""}).letter is None
+        True
+    """
+    for what, found in (("box", _boxed(text, options)), ("statement", _stated(text, options))):
+        if found:
+            letters = sorted(set().union(*found))
+            if len(letters) == 1:
+                return Reading(letters[0], f"chose {letters[0]} in a {what}")
+            return Reading(None, f"names {' and '.join(letters)}")
+    letters = sorted(_last_line(text, options))
+    if len(letters) == 1:
+        return Reading(letters[0], f"chose {letters[0]} in the last line")
+    return Reading(None, f"names {' and '.join(letters)}" if letters else "no choice found")
+
+
+def _boxed(text: str, options: Mapping[str, str]) -> list[set[str]]:
+    """The letters of each box, of the last ones."""
+    starts = [match.end() for match in _BOX.finditer(text)][-_MAX_STATEMENTS:]
+    found = []
+    for start in starts:
+        inside = _balanced(text[start : start + _MAX_CHARS])
+        letters = _letters_at(inside, 0, options) or _option_of(inside, options)
+        if letters:
+            found.append(letters)
+    return found
+
+
+def _balanced(text: str) -> str:
+    """What a brace opened before `text` holds."""
+    depth = 1
+    for at, character in enumerate(text):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if not depth:
+            return text[:at]
+    return ""
+
+
+def _stated(text: str, options: Mapping[str, str]) -> list[set[str]]:
+    """The letters of each statement of an answer, of the last ones."""
+    found = []
+    for match in list(_STATEMENT.finditer(text))[-_MAX_STATEMENTS:]:
+        said = text[match.end() : match.end() + _MAX_CHARS]
+        letters = _letters_at(said, 0, options) or _option_of(said.partition("\n")[0], options)
+        if letters:
+            found.append(letters)
+    return found
+
+
+def _last_line(text: str, options: Mapping[str, str]) -> set[str]:
+    """The letters of the last line, where it is an answer and not the end of a list of options."""
+    line = text.rstrip()[-_MAX_CHARS:].rpartition("\n")[2].strip()
+    if named := _option_of(line, options):
+        return named
+    match = _LETTER.match(line)
+    if match is None:
+        return set()
+    letters, rest = _letters_at(line, 0, options), line[match.end() :].strip(" .*_")
+    is_alone = not rest or len(letters) > 1
+    is_listed = len(set(_LISTED.findall(text[-100_000:]))) > 1
+    is_marked = line[match.end("letter") : match.end("letter") + 1] in (")", ".", ":") or match["close"] != ""
+    return letters if is_alone or (is_marked and not is_listed) else set()
+
+
+def _letters_at(text: str, start: int, options: Mapping[str, str]) -> set[str]:
+    """The letter that begins there, and those that "or", commas or spaces add to it."""
+    letters: set[str] = set()
+    for _ in options:
+        match = _LETTER.match(text, start)
+        if match is None or not _is_a_choice(match, text, options, is_alone=bool(letters)):
+            break
+        letters.add(match["letter"].upper())
+        following = _NEXT.match(text, match.end())
+        if following is None:
+            break
+        start = following.end()
+    return letters
+
+
+def _is_a_choice(match: re.Match[str], text: str, options: Mapping[str, str], *, is_alone: bool) -> bool:
+    """Whether a letter is an option's, and no word or part of one; alone: no word may follow at all."""
+    letter, rest = match["letter"], text[match.end() : match.end() + _MAX_CHARS]
+    if letter.upper() not in options:
+        return False
+    if match["close"] and not is_alone:
+        return not rest[:1].isalnum()  # as it is in "A's"
+    if not rest or rest[0] in "\n/\\":
+        return True
+    if rest[0] in ".,;:!?&":
+        return not rest[1:2].isalnum()
+    if not rest[0].isspace() and not match["close"]:
+        return False
+    word = rest.lstrip(" \t*_")
+    if not word[:1].isalpha():
+        return True
+    if letter.islower() or is_alone:
+        return is_alone and _JOINS.match(word) is not None
+    return letter not in _WORDS_TOO or _GOES_ON.match(word) is not None
+
+
+def _option_of(text: str, options: Mapping[str, str]) -> set[str]:
+    """The option whose text this is."""
+    plain = _plain(text)
+    same = {letter for letter, option in options.items() if plain and _plain(option) == plain}
+    return same if len(same) == 1 else set()
+
+
+def _plain(text: str) -> str:
+    return " ".join(_MARKUP.sub("", text[:_MAX_CHARS]).casefold().split()).strip(" .,;:!?()")
+
+
+def _read_label(label: Any, options: Mapping[str, str]) -> str:
+    if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(options):
+        return list(options)[label]
+    if isinstance(label, str):
+        if match := re.fullmatch(r"\s*\(?\s*([A-Za-z])\s*[).]?\s*", label):
+            if match[1].upper() in options:
+                return match[1].upper()
+        elif named := _option_of(label, options):
+            return named.pop()
+    raise InvalidInputError(
+        f"multiple_choice needs a label: one of {', '.join(options)}, a position from 0 or an option's text; "
+        f"found {shown(label)}"
+    )
