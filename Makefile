@@ -61,6 +61,7 @@ bench: install .reward-kit/installed   ## every benchmark, one after the other: 
 	$(BIN)/python benchmarks/coalescing.py --out benchmarks/results/coalescing.json
 	$(BIN)/python benchmarks/replicas.py --out benchmarks/results/replicas.json
 	$(BIN)/python benchmarks/memory.py --out benchmarks/results/memory.json
+	$(BIN)/python benchmarks/sandbox.py --out benchmarks/results/sandbox.json
 
 bench-rewards: install         ## the rewards on public data: make bench-rewards DATA=folder
 	$(BIN)/python benchmarks/function_calling.py --data $(DATA) --out benchmarks/results/function_calling.json

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from rayreward.errors import SandboxError
 from rayreward.sandbox.inside.codec import MAX_BYTES, CodecError, decode, encode
 from rayreward.sandbox.inside.confine import LIMITS, Limits
-from rayreward.sandbox.inside.frames import HEADER, RETURNED
+from rayreward.sandbox.inside.frames import HEADER, REPORT, RETURNED
 from rayreward.sandbox.values import Finished, SandboxLimits, Tier
 from rayreward.sandbox.zygote import ZygoteProcess
 
@@ -157,8 +157,8 @@ class RunningProgram:
             raise SandboxError(
                 "a program was to be ended, and the zygote did not answer; the sandbox must be restarted"
             )
-        kind, status, cpu_s, note = answer
-        if kind != "ended":
+        has_run, status, cpu_s, note = answer
+        if not has_run:
             raise SandboxError(f"no program could be started: {note}; run fewer at a time, or raise the user's limits")
         code = os.waitstatus_to_exitcode(status)
         if code != -signal.SIGKILL:
@@ -178,7 +178,7 @@ class RunningProgram:
             note=note or _signal_note(-code),
         )
 
-    def _hear(self, within_s: float) -> tuple[str, int, float, str] | None:
+    def _hear(self, within_s: float) -> tuple[bool, int, float, str] | None:
         """The zygote's report; None where none came."""
         self._report.settimeout(within_s)
         try:
@@ -191,8 +191,8 @@ class RunningProgram:
             raise SandboxError(
                 f"the zygote ended while a program ran ({self._zygote.last_words()}); the next program starts another"
             )
-        answer: tuple[str, int, float, str] = decode(content)
-        return answer
+        has_run, status, cpu_s = REPORT.unpack_from(content)
+        return has_run, status, cpu_s, content[REPORT.size :].decode("utf-8", "replace")
 
     def _why(self, code: int, cpu_s: float, note: str) -> _Why:
         if note == "deadline":

@@ -1,4 +1,4 @@
-"""The weaker tier, as a container has it: root without CAP_SYS_ADMIN, and nobody, both without namespaces."""
+"""The tiers as other machines have them: a container without namespaces, a kernel without Landlock, no root."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ pytestmark = [
 ]
 
 
-def run_contained(uid: int, secret_file: Path, python: str) -> dict[str, Any]:
-    command = [python if uid else sys.executable, "-m", "tests.sandbox.contained", str(uid), str(secret_file), python]
+def run_contained(uid: int, secret_file: Path, python: str, denied: str = "namespaces") -> dict[str, Any]:
+    runner = python if uid else sys.executable
+    command = [runner, "-m", "tests.sandbox.contained", str(uid), str(secret_file), python, denied]
     told = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "HOME": "/nonexistent"}
     )
@@ -65,6 +66,19 @@ def test_nobody_in_a_container(secret_file: Path) -> None:
     assert told["escaped"] == {}
     assert (told["works"], told["report"]["tier"]) == ("42\n", "landlock")
     assert told["report"]["uid"] == "65534, the caller's own"
+
+
+@pytest.mark.parametrize(("uid", "denied"), [(0, "landlock"), (NOBODY, "landlock"), (NOBODY, "nothing")])
+def test_namespaces_without_landlock_and_without_root(secret_file: Path, uid: int, denied: str) -> None:
+    told = run_contained(uid, secret_file, shared_python(), denied)
+    if told["report"]["tier"] != "namespaces":
+        pytest.skip(f"this machine gives no namespaces: {told['report']}")
+    if denied == "landlock":  # mounts do its work: /tmp is the program's own folder, beside an empty machine's
+        assert told["report"]["landlock"] == "none"
+        assert "'0'" not in told["escaped"].pop("list other programs' folders")
+        del told["escaped"]["write to /tmp"]
+    assert told["escaped"] == {}
+    assert told["works"] == "42\n"
 
 
 def shared_python() -> str:

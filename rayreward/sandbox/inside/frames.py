@@ -12,6 +12,9 @@ from typing import Any
 from rayreward.sandbox.inside.codec import decode, encode
 
 HEADER = struct.Struct("<I")
+REPORT = struct.Struct("<?id")
+"""How a program ended, as the zygote tells it: whether it ran, its status, its CPU seconds; then why, as text."""
+
 RETURNED = struct.Struct("<IQ")
 """Before a file that comes back: which of those that were wanted, and its size."""
 

@@ -152,7 +152,10 @@ def _flusher() -> Callable[[], bool]:
 
     def flush() -> bool:
         is_taken = True
-        for stream in {id(one): one for one in (out, errors, sys.stdout, sys.stderr)}.values():
+        streams = [out, errors]
+        if sys.stdout is not out or sys.stderr is not errors:
+            streams += [sys.stdout, sys.stderr]
+        for stream in streams:
             try:
                 stream.flush()
             except BaseException:  # noqa: BLE001 - full, closed, or no stream

@@ -21,7 +21,7 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from rayreward.sandbox.inside import execute, folders, interpret, kernel, landlock, namespaces, seccomp
 from rayreward.sandbox.inside.codec import decode, encode
@@ -36,7 +36,7 @@ from rayreward.sandbox.inside.confine import (
     reserve_descriptors,
     warm_up,
 )
-from rayreward.sandbox.inside.frames import READY, RETURNED, frame, receive_raw, send
+from rayreward.sandbox.inside.frames import READY, REPORT, RETURNED, frame, receive_raw, send
 
 SLOT_COUNT = 256
 """Programs at a time."""
@@ -54,6 +54,9 @@ PRELOADED = (
     "types", "typing",
 )  # fmt: skip
 """What model-written programs import most; each saves its import to every program that wants it."""
+
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+"""Of every program, besides where its folder is."""
 
 _REQUEST_BYTES = 1 << 16
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -155,6 +158,7 @@ class Zygote:
             importlib.import_module(name)
         os.register_at_fork = register
         os.environ.clear()
+        os.environ.update(_ENVIRONMENT)
 
     def _isolate(self) -> None:
         """Move into namespaces, where they are planned, and give up what is not needed any more."""
@@ -224,19 +228,24 @@ class Zygote:
 
     def serve(self) -> None:
         """Until the control socket closes."""
+        watched_s = time.monotonic()
         while True:
+            is_asked = False
             for descriptor, _ in self._poll.poll(WATCH_S if self._running else None):
                 if descriptor == self._control.fileno():
-                    if not self._accept():
-                        self._end_all()
-                        return
+                    is_asked = True
                 elif descriptor in self._running:
                     one = self._running[descriptor]
                     if descriptor == one.pidfd:
                         self._finish(one)
                     else:
                         self._hear(one)
-            if self._running:
+            # Last, because it gives numbers anew that these events were about.
+            if is_asked and not self._accept():
+                self._end_all()
+                return
+            if self._running and time.monotonic() - watched_s > WATCH_S:
+                watched_s = time.monotonic()
                 self._watch()
 
     def _accept(self) -> bool:
@@ -253,7 +262,7 @@ class Zygote:
         try:
             self._start(answer, others, limits, wanted)
         except OSError as error:
-            _tell(answer, ("refused", 0, 0.0, str(error)))
+            _tell(answer, REPORT.pack(False, 0, 0.0) + str(error).encode())
         finally:
             for one in others[:4]:
                 os.close(one)
@@ -271,7 +280,13 @@ class Zygote:
             raise
         if pid == 0:
             self._become(slot, descriptors[:4], limits)
-        pidfd = os.pidfd_open(pid)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            self._free.append(slot)
+            raise
         returned = descriptors[4] if len(descriptors) > 4 else -1
         one = Running(pid, pidfd, report, slot, limits, wanted, returned, time.monotonic())
         for descriptor in (pidfd, report.fileno()):
@@ -285,10 +300,9 @@ class Zygote:
             folder = confine(self._means, slot, limits, descriptors, self._pid)
             connection = CONNECTION
             os.write(connection, READY)
-            environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": folder, "TMPDIR": folder}
             if not limits.is_python:
-                execute.execute(connection, environment)
-            os.environ.update(environment)
+                execute.execute(connection, {**_ENVIRONMENT, "HOME": folder, "TMPDIR": folder})
+            os.environ["HOME"] = os.environ["TMPDIR"] = folder
             gc.enable()
             content = receive_raw(connection)
             source = content[1:].decode("utf-8", "surrogatepass")
@@ -329,14 +343,19 @@ class Zygote:
             cpu_s += usage.ru_utime + usage.ru_stime
         self._return_files(one)
         self._clean(one)
-        _tell(one.report, ("ended", status, cpu_s, one.reason))
+        _tell(one.report, REPORT.pack(True, status, cpu_s) + one.reason.encode())
         for descriptor in (one.pidfd, one.report.fileno()):
             del self._running[descriptor]
             # Closing is not enough: a fork that has just begun still holds a copy, and the number may come again.
-            with contextlib.suppress(OSError):
-                self._poll.unregister(descriptor)
+            self._forget(descriptor)
         one.report.close()
         os.close(one.pidfd)
+
+    def _forget(self, descriptor: int) -> None:
+        try:  # noqa: SIM105 - see _tell
+            self._poll.unregister(descriptor)
+        except OSError:
+            pass  # it was heard already
 
     def _return_files(self, one: Running) -> None:
         if one.returned < 0:
@@ -386,9 +405,11 @@ class Zygote:
                 os.rmdir(path)
 
 
-def _tell(report: _socket.socket, what: Any) -> None:
-    with contextlib.suppress(OSError):  # nobody waits for it any more
-        report.send(encode(what))
+def _tell(report: _socket.socket, what: bytes) -> None:
+    try:  # noqa: SIM105 - written for few instructions: after a fork every page of them is copied again
+        report.send(what)
+    except OSError:
+        pass  # nobody waits for it any more
 
 
 def _kill_group(pid: int) -> None:
