@@ -32,3 +32,13 @@ def split_thinking(response: str) -> Parts:
     if opened[1]:
         return Parts(opened[2], "")
     return Parts(None, response)
+
+
+def opens_thinking(prompt: str) -> bool:
+    r"""Whether `prompt` ends in the opening tag, so that the response begins inside the thinking.
+
+    Example:
+        >>> opens_thinking("user: 2 + 2?\nassistant: <think>\n"), opens_thinking("What does <think> mean?")
+        (True, False)
+    """
+    return prompt.rstrip().endswith(_OPENING)

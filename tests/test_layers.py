@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("messages", "strict", "loading", "versioning", "json_text", "sandbox"),
     ("types",),
     ("batches",),
-    ("outcome", "plain", "signature", "compose", "grouping", "thinking"),
+    ("outcome", "plain", "signature", "compose", "grouping", "thinking", "lengths"),
     ("boundary", "wire"),
     ("function", "log"),
     ("decorator",),

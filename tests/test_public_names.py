@@ -20,7 +20,7 @@ PUBLIC = {
         "FunctionCallingReward", "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward",
         "LLMJudge", "LanguageConsistencyReward", "LengthReward", "MetricRewardOutput", "MultipleChoiceReward",
         "OverlongReward", "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "SimilarityReward",
-        "Trajectory", "reward_function",
+        "TagCountReward", "Trajectory", "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
     "rayreward.sandbox": [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rayreward.thinking import split_thinking
+from rayreward.thinking import opens_thinking, split_thinking
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,17 @@ from rayreward.thinking import split_thinking
 )
 def test_thinking_and_answer(response: str, thinking: str | None, answer: str) -> None:
     assert split_thinking(response) == (thinking, answer)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_open"),
+    [
+        ("2 + 2?<think>", True),
+        ("2 + 2?<think>\n \n", True),
+        ("<think></think>", False),
+        ("<think>2", False),
+        ("", False),
+    ],
+)
+def test_a_template_may_open_the_thinking(prompt: str, is_open: bool) -> None:
+    assert opens_thinking(prompt) is is_open

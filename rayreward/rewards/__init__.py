@@ -21,6 +21,7 @@ from rayreward.rewards.multiple_choice import MultipleChoiceReward
 from rayreward.rewards.overlong import OverlongReward
 from rayreward.rewards.repetition import RepetitionReward
 from rayreward.rewards.similarity import SimilarityReward
+from rayreward.rewards.tag_count import TagCountReward
 from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 
 BUILTINS: dict[str, type[RewardFunction]] = {
@@ -40,6 +41,7 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "repetition": RepetitionReward,
     "reward_model": RewardModel,
     "similarity": SimilarityReward,
+    "tag_count": TagCountReward,
 }
 """The names that `builtin:` takes in YAML and `--reward` on the command line."""
 
@@ -65,6 +67,7 @@ __all__ = [
     "RewardModel",
     "RewardOutput",
     "SimilarityReward",
+    "TagCountReward",
     "Trajectory",
     "reward_function",
 ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-from rayreward.errors import ConfigError, InvalidInputError
+from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
-from rayreward.loading import require_extra
+from rayreward.lengths import LengthCounter, LengthUnit
 from rayreward.types import RewardOutput, Trajectory
 
 
@@ -39,14 +37,13 @@ class OverlongReward(RewardFunction):
     isolation: Isolation = "inline"
     deterministic = True
     name = "overlong"
-    _tokenizer: Any = None
 
     def __init__(
         self,
         max_length: int,
         cache_length: int,
         *,
-        unit: Literal["tokens", "words", "characters"] = "tokens",
+        unit: LengthUnit = "tokens",
         tokenizer: str | None = None,
     ) -> None:
         if not all(isinstance(length, int) and not isinstance(length, bool) for length in (max_length, cache_length)):
@@ -55,28 +52,18 @@ class OverlongReward(RewardFunction):
             raise ConfigError(
                 f"OverlongReward needs 0 <= cache_length <= max_length, found {cache_length} and {max_length}"
             )
-        if unit not in ("tokens", "words", "characters"):
-            raise ConfigError(f"OverlongReward(unit={unit!r}): known are 'tokens', 'words' and 'characters'")
+        self._counter = LengthCounter(unit, asked_by="OverlongReward", tokenizer=tokenizer)
         if tokenizer is not None:
-            if unit != "tokens":
-                raise ConfigError(f"OverlongReward counts {unit}: a tokenizer means nothing there")
-            require_extra("transformers", "models", asked_by="overlong with a tokenizer")
             self.isolation = "process"  # a tokenizer takes a second for a million characters
         self.max_length, self.cache_length, self.unit, self.tokenizer = max_length, cache_length, unit, tokenizer
 
     def load(self) -> None:
         """Load the tokenizer, where one is asked for."""
-        if self.tokenizer is not None and self._tokenizer is None:
-            from transformers import AutoTokenizer
-
-            self._tokenizer = AutoTokenizer.from_pretrained(self.tokenizer)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_tokenizer": None}
+        self._counter.load()
 
     def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
         """The penalty, and the length."""
-        length = self._length(trajectory)
+        length = self._counter.length_of(trajectory)
         free = self.max_length - self.cache_length
         if length <= free:
             score = 0.0
@@ -85,19 +72,3 @@ class OverlongReward(RewardFunction):
         else:
             score = -1.0
         return RewardOutput(score, reason=f"{length} {self.unit}, free up to {free}, cut at {self.max_length}")
-
-    def _length(self, trajectory: Trajectory) -> int:
-        if self.unit == "characters":
-            return len(trajectory.response)
-        if self.unit == "words":
-            return len(trajectory.response.split())
-        if trajectory.token_ids is not None:
-            return len(trajectory.token_ids)
-        if self.tokenizer is None:
-            raise InvalidInputError(
-                "overlong counts tokens: it needs the sample's token_ids or a tokenizer, found none"
-            )
-        self.load()
-        # A lone surrogate is no text to a tokenizer; what it is replaced by counts as one token too.
-        text = trajectory.response.encode("utf-8", "replace").decode()
-        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
