@@ -23,8 +23,8 @@ from rayreward.sandbox.inside.codec import CodecError, decode
 from rayreward.sandbox.inside.zygote import Plan
 
 _MODULES = (
-    "codec", "kernel", "seccomp", "landlock", "namespaces", "folders", "frames", "confine", "interpret", "execute",
-    "zygote",
+    "codec", "kernel", "seccomp", "landlock", "namespaces", "folders", "frames", "slots", "confine", "tally",
+    "interpret", "execute", "zygote",
 )  # fmt: skip
 """In the order in which they can be loaded."""
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from rayreward.sandbox.inside import kernel, landlock, namespaces
 from rayreward.sandbox.inside.seccomp import Filter, number
+from rayreward.sandbox.inside.slots import Slot
 
 CONNECTION = 3
 """The descriptor by which a program's process talks to who asked for it."""
@@ -41,23 +42,6 @@ class Limits(NamedTuple):
 
 LIMITS = struct.Struct("<?dQQQII")
 """How they travel."""
-
-
-@dataclass
-class Slot:
-    """What is made once and used by one program after the other.
-
-    Attributes:
-        ruleset: Landlock's, -1 where there is none.
-        uid: None where the zygote's is kept.
-        folder_bytes: what its file system holds; 0 where it has none of its own.
-    """
-
-    index: int
-    path: str
-    uid: int | None
-    ruleset: int
-    folder_bytes: int = 0
 
 
 @dataclass(frozen=True)

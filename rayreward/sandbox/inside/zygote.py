@@ -23,7 +23,7 @@ import traceback
 from dataclasses import dataclass
 from typing import NoReturn
 
-from rayreward.sandbox.inside import execute, folders, interpret, kernel, landlock, namespaces, seccomp
+from rayreward.sandbox.inside import execute, folders, interpret, kernel, landlock, namespaces, seccomp, tally
 from rayreward.sandbox.inside.codec import decode, encode
 from rayreward.sandbox.inside.confine import (
     CONNECTION,
@@ -31,18 +31,12 @@ from rayreward.sandbox.inside.confine import (
     MAX_THREADS,
     Limits,
     Means,
-    Slot,
     confine,
     reserve_descriptors,
     warm_up,
 )
 from rayreward.sandbox.inside.frames import READY, REPORT, RETURNED, frame, receive_raw, send
-
-SLOT_COUNT = 256
-"""Programs at a time."""
-
-FIRST_UID = 61184
-"""Of `SLOT_COUNT` uids, where this process may give them: systemd makes up users that own nothing from the same."""
+from rayreward.sandbox.inside.slots import FIRST_UID, SLOT_COUNT, Slot, Slots
 
 WATCH_S = 0.05
 """How often programs that live longer than this are looked at for what no rlimit bounds."""
@@ -59,7 +53,6 @@ _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 """Of every program, besides where its folder is."""
 
 _REQUEST_BYTES = 1 << 16
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -123,18 +116,22 @@ class Zygote:
         self.found: dict[str, str] = {}
         self._control, self._plan = control, plan
         self._running: dict[int, Running] = {}  # by pidfd and by report descriptor
-        self._free: list[Slot] = []
-        self._slot_count = 0
         self._home = plan.folder
         self._read = plan.read
         self._allow_descriptors()
         self._import()
         self._isolate()
         self._means = self._prepare()
+        self._slots = Slots(
+            self._home,
+            self._read,
+            landlock_version=self._landlock,
+            gives_uids=self._gives_uids,
+            mounts=plan.tier == "namespaces",
+        )
         self._pid = os.getpid()
         self._poll = select.epoll()
         self._poll.register(control.fileno(), select.EPOLLIN)
-        self._free.append(self._make_slot())
         interpret.warm_up()
         warm_up()
         for name in [name for name in sys.modules if name.split(".")[0] == "rayreward"]:
@@ -208,24 +205,6 @@ class Zygote:
             hides_slots=self._plan.tier == "namespaces" and not self._landlock,
         )
 
-    def _make_slot(self) -> Slot:
-        if self._slot_count == SLOT_COUNT:
-            raise OSError(f"{SLOT_COUNT} programs run already")
-        index = self._slot_count
-        path = f"{self._home}/{index}"
-        if self._plan.tier != "namespaces":
-            os.mkdir(path, 0o700)
-        slot = Slot(index, path, FIRST_UID + index if self._gives_uids else None, -1)
-        if self._plan.tier == "namespaces":
-            slot.folder_bytes = 64 << 20
-            namespaces.mount_slot(path, slot.folder_bytes)
-        if slot.uid is not None:
-            os.chown(path, slot.uid, slot.uid)
-        if self._landlock:
-            slot.ruleset = landlock.make_ruleset(self._landlock, read=self._read, own=path)
-        self._slot_count += 1
-        return slot
-
     def serve(self) -> None:
         """Until the control socket closes."""
         watched_s = time.monotonic()
@@ -269,14 +248,11 @@ class Zygote:
         return True
 
     def _start(self, report: _socket.socket, descriptors: list[int], limits: Limits, wanted: list[str]) -> None:
-        slot = self._free.pop() if self._free else self._make_slot()
-        if slot.folder_bytes and slot.folder_bytes != limits.folder_bytes:
-            namespaces.resize_slot(slot.path, limits.folder_bytes)
-            slot.folder_bytes = limits.folder_bytes
+        slot = self._slots.take(limits.folder_bytes)
         try:
             pid = os.fork()
         except OSError:
-            self._free.append(slot)
+            self._slots.give_back(slot)
             raise
         if pid == 0:
             self._become(slot, descriptors[:4], limits)
@@ -285,7 +261,7 @@ class Zygote:
         except OSError:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            self._free.append(slot)
+            self._slots.give_back(slot)
             raise
         returned = descriptors[4] if len(descriptors) > 4 else -1
         one = Running(pid, pidfd, report, slot, limits, wanted, returned, time.monotonic())
@@ -342,7 +318,7 @@ class Zygote:
                 break
             cpu_s += usage.ru_utime + usage.ru_stime
         self._return_files(one)
-        self._clean(one)
+        self._slots.give_back(one.slot)
         _tell(one.report, REPORT.pack(True, status, cpu_s) + one.reason.encode())
         for descriptor in (one.pidfd, one.report.fileno()):
             del self._running[descriptor]
@@ -366,30 +342,20 @@ class Zygote:
                 send(one.returned, RETURNED.pack(at, len(content)) + content)
         os.close(one.returned)
 
-    def _clean(self, one: Running) -> None:
-        slot = one.slot
-        try:
-            if os.stat(slot.path).st_mode & 0o7777 != 0o700:
-                os.chmod(slot.path, 0o700)
-            folders.empty(slot.path)
-            self._free.append(slot)
-        except OSError as error:
-            # Never met; a slot that cannot be emptied is not used again, and goes when the sandbox does.
-            one.reason = one.reason or f"its folder could not be emptied: {error}"
-
     def _watch(self) -> None:
         before_s = time.monotonic() - WATCH_S
         old = {one.pid: one for one in self._running.values() if one.started_s < before_s and not one.reason}
         if not old:
             return
-        tally = _tally(old)
+        may_fork = any(one.limits.process_count for one in old.values())
+        tallies = tally.count(old, leaders_only=not may_fork)
         for pid, one in old.items():
-            count, threads, size = tally[pid]
-            if count > one.limits.process_count + 1:
-                self._kill(one, f"processes: {count} at once")
-            elif threads - count > MAX_THREADS:
-                self._kill(one, f"threads: {threads} at once")
-            elif size > one.limits.memory_bytes:
+            found = tallies[pid]
+            if found.process_count > one.limits.process_count + 1:
+                self._kill(one, f"processes: {found.process_count} at once")
+            elif found.thread_count - found.process_count > MAX_THREADS:
+                self._kill(one, f"threads: {found.thread_count} at once")
+            elif found.memory_bytes > one.limits.memory_bytes:
                 self._kill(one, "memory")
             elif folders.size_bytes(one.slot.path, at_most=one.limits.folder_bytes) > one.limits.folder_bytes:
                 self._kill(one, f"folder: more than {one.limits.folder_bytes} bytes, or too many files")
@@ -398,11 +364,7 @@ class Zygote:
         for one in {one.pid: one for one in self._running.values()}.values():
             self._kill(one, "closed")
             self._finish(one)
-        if self._plan.tier != "namespaces":
-            for index in range(self._slot_count):
-                path = f"{self._home}/{index}"
-                folders.empty(path)
-                os.rmdir(path)
+        self._slots.remove()
 
 
 def _tell(report: _socket.socket, what: bytes) -> None:
@@ -419,26 +381,3 @@ def _kill_group(pid: int) -> None:
             kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-
-
-def _tally(programs: dict[int, Running]) -> dict[int, tuple[int, int, int]]:
-    """Processes, threads and resident bytes of each program; nothing where there is no /proc to read them from."""
-    found = dict.fromkeys(programs, (0, 0, 0))
-    if any(one.limits.process_count for one in programs.values()):
-        try:
-            pids = [name for name in os.listdir("/proc") if name.isdecimal()]
-        except OSError:
-            pids = []
-    else:
-        pids = [str(pid) for pid in programs]
-    for name in pids:
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                fields = file.read().rpartition(b") ")[2].split()
-        except OSError:
-            continue
-        group = int(fields[2])
-        if group in found:
-            count, threads, size = found[group]
-            found[group] = count + 1, threads + int(fields[17]), size + int(fields[21]) * _PAGE_BYTES
-    return found
