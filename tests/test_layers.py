@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("serve",),
     ("agents",),
     ("testing", "scoring", "jobs"),
+    ("checking",),
     ("demo",),
     ("cli",),
     ("",),  # the package itself: names that load when they are used

@@ -116,6 +116,59 @@ def score(
     raise typer.Exit(run_score(options))
 
 
+@app.command()
+def check(
+    reward: Annotated[
+        str, typer.Argument(metavar="NAME_OR_PATH", help="A built-in, file.py::name, file.py, pkg.mod:name.")
+    ],
+    data: Annotated[
+        Path, typer.Option(metavar="DATA.jsonl", help="Samples with right and wrong responses, or with labels alone.")
+    ],
+    arg: Annotated[
+        list[str] | None,
+        typer.Option("--arg", "--args", metavar="KEY=VALUE", help="For the reward; JSON, or text. Repeatable."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Samples to use, from all over the file.")] = 200,
+    threshold: Annotated[
+        float, typer.Option(min=0.0, help="A cheap answer is wrong from this share of the real mean on.")
+    ] = 0.5,
+    timeout: Annotated[float | None, typer.Option(min=0.001, help="Seconds a sample; the reward's own else.")] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PROBE", help="determinism, batching, order, speed, hostile or hacks. Repeatable."),
+    ] = None,
+    prompt_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Where the prompt is.")] = None,
+    response_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Where the response is.")] = None,
+    messages_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Where the chat is, instead.")] = None,
+    label_key: Annotated[str | None, typer.Option(metavar="COLUMN", help="Where the ground truth is.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a reward before a run.
+
+    Does it score the real responses, the same every time, in any order and
+    batch? How fast? What does it make of hostile inputs? And what do answers
+    earn that deserve nothing? It runs in a process that can be killed.
+
+    Exits 1 if something is wrong.
+    """
+    from rayreward.checking.check import CheckOptions
+    from rayreward.cli.check import CheckCall, run_check
+    from rayreward.scoring import Columns
+
+    call = CheckCall(
+        reward=reward,
+        data=data,
+        columns=Columns(prompt=prompt_key, response=response_key, messages=messages_key, label=label_key),
+        options=CheckOptions(threshold=threshold, timeout_s=timeout, skip=tuple(skip or ())),
+        limit=limit,
+        arguments=tuple(arg or ()),
+        is_json=json,
+        is_quiet=quiet,
+    )
+    raise typer.Exit(run_check(call))
+
+
 @app.command(name="serve")
 def serve_command(
     target: Annotated[

@@ -20,6 +20,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.messages import as_messages
 from rayreward.trainers.openrlhf import response_of, strip_end_tokens
@@ -136,6 +138,8 @@ def _texts(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
             raise InvalidInputError(f"column {columns.query!r} and its prompt must be text")
         return {"prompt": prompt, "response": strip_end_tokens(response_of(query, prompt))}
     response = _value(row, columns.response or "")
+    if columns.response == columns.label and not isinstance(response, str):
+        response = msgspec.json.encode(response).decode()  # a label that serves as the response: 4 is answered "4"
     if isinstance(prompt, list) or isinstance(response, list):
         asked = as_messages(prompt) if prompt else ()
         said = as_messages([{"role": "assistant", "content": response}] if isinstance(response, str) else response)

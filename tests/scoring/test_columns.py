@@ -102,3 +102,10 @@ def test_a_chat_that_the_assistant_said_nothing_in_is_no_zero() -> None:
 )
 def test_a_row_that_does_not_fit_says_why(row: object, reason: str) -> None:
     assert reason in failure_of(row, prompt="prompt", response="response")
+
+
+@pytest.mark.parametrize(("label", "response"), [("4", "4"), (4, "4"), ({"a": [1]}, '{"a":[1]}'), (True, "true")])
+def test_a_label_that_serves_as_the_response_is_read_as_text(label: object, response: str) -> None:
+    sample = read_sample({"label": label}, Columns(response="label", label="label"))
+    assert isinstance(sample, Sample)
+    assert (sample.response, sample.label) == (response, label)
