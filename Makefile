@@ -4,7 +4,7 @@ BIN := .venv/bin
 # In this order: preflight's cluster has ended before the one that tests/serve keeps for all of its tests starts.
 MEETS_RAY := tests/cli tests/client tests/jobs/preflight tests/router tests/serve tests/test_readme.py
 
-.PHONY: install demo serve check lint types format test test-faults test-runs test-verl test-ray260 bench bench-rewards soak clean
+.PHONY: install demo serve check lint types format test test-attacks test-faults test-runs test-verl test-ray260 bench bench-rewards soak clean
 
 install: .venv/installed
 
@@ -32,7 +32,10 @@ types: install
 check: lint types              ## what CI checks before the tests
 
 test: check                    ## the tests
-	$(BIN)/pytest -m "not runs and not verl and not faults"
+	$(BIN)/pytest -m "not runs and not verl and not faults and not attacks"
+
+test-attacks: install          ## programs that try for a point, a secret or a way out: both tiers, as root and as nobody
+	$(BIN)/pytest tests/programs/test_attacks.py
 
 test-faults: install           ## a service that is broken in every way we know, under load, and not a sample lost
 	$(BIN)/pytest -m faults
@@ -59,10 +62,12 @@ bench: install .reward-kit/installed   ## every benchmark, one after the other: 
 	$(BIN)/python benchmarks/replicas.py --out benchmarks/results/replicas.json
 	$(BIN)/python benchmarks/workers.py --out benchmarks/results/workers.json
 	$(BIN)/python benchmarks/memory.py --out benchmarks/results/memory.json
+	$(BIN)/python benchmarks/sandbox.py --out benchmarks/results/sandbox.json
 
 bench-rewards: install         ## the rewards on public data: make bench-rewards DATA=folder
 	$(BIN)/python benchmarks/function_calling.py --data $(DATA) --out benchmarks/results/function_calling.json
 	$(BIN)/python benchmarks/math_grading.py --data $(DATA) --out benchmarks/results/math_grading.json
+	$(BIN)/python benchmarks/code_execution.py --data $(DATA) --out benchmarks/results/code_execution.json
 
 .reward-kit/installed:         # a peer; its pins contradict ours, and what it needs without saying so is pinned here
 	$(PYTHON) -m venv .reward-kit

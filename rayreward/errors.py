@@ -12,6 +12,7 @@
     ├── DeadlineError (TimeoutError)         an answer did not come in time
     ├── ServiceUnavailableError (ConnectionError)
     │   └── BackpressureError                … for now: try again after ``retry_after_s``
+    ├── SandboxError (RuntimeError)          programs cannot be isolated here as they must be
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
     └── JobError (RuntimeError)              a training job could not be started or followed
 
@@ -84,6 +85,10 @@ class BackpressureError(ServiceUnavailableError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class SandboxError(RayRewardError, RuntimeError):
+    """Programs cannot be isolated here as strongly as was asked, or the sandbox itself broke."""
 
 
 class MissingExtraError(RayRewardError, ImportError):

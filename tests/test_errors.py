@@ -23,6 +23,7 @@ STANDARD = {
     "DeadlineError": TimeoutError,
     "ServiceUnavailableError": ConnectionError,
     "BackpressureError": ConnectionError,
+    "SandboxError": RuntimeError,
     "MissingExtraError": ImportError,
     "JobError": RuntimeError,
 }

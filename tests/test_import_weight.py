@@ -23,6 +23,7 @@ print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}} & {{*
         "from rayreward import *",
         "import rayreward.testing",
         "import rayreward.workers.child",
+        "import rayreward.sandbox",
         "import rayreward.router.openrlhf",
         "import rayreward.serve.door",
         "from rayreward.rewards import LengthReward; LengthReward(3)(response='a b c')",

@@ -16,13 +16,17 @@ PUBLIC = {
         "load_reward", "reward_function",
     ],
     "rayreward.rewards": [
-        "BUILTINS", "CompositeReward", "FinalAnswerReward", "FormatReward", "FunctionCallingReward",
-        "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward", "LLMJudge",
-        "LanguageConsistencyReward", "LengthReward", "MathReward", "MetricRewardOutput", "MultipleChoiceReward",
+        "BUILTINS", "CodeExecutionReward", "CompositeReward", "FinalAnswerReward", "FormatReward",
+        "FunctionCallingReward", "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward",
+        "LLMJudge", "LanguageConsistencyReward", "LengthReward", "MathReward", "MetricRewardOutput",
+        "MultipleChoiceReward",
         "OverlongReward", "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "SimilarityReward",
         "TagCountReward", "Trajectory", "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
+    "rayreward.sandbox": [
+        "Candidate", "Ended", "Finished", "Opaque", "Program", "Raised", "Returned", "Sandbox", "SandboxLimits", "Tier",
+    ],
     "rayreward.testing": ["EXIT", "HANG", "ManualClock", "ScriptedReward", "served"],
 }  # fmt: skip
 """What others may rely on. A change here is a change for users: it belongs into CHANGELOG.md."""

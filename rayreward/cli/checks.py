@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rayreward.cli.surroundings import PORTS, Surroundings
+from rayreward.programs.languages import LANGUAGES
 
 Level = Literal["ok", "warn", "error"]
 
@@ -168,6 +169,17 @@ def check_extras(around: Surroundings) -> Iterator[Finding]:
             yield Finding(f"[{extra}]", "warn", f"half installed: {', '.join(missing)} missing", install)
 
 
+def check_languages(around: Surroundings) -> Iterator[Finding]:
+    """What `code_execution` needs for languages other than Python."""
+    for name, path in around.tools.items():
+        language = LANGUAGES[name]
+        if path is None:
+            found = f"{language.tool} is not on PATH: {name} programs cannot be graded, and fail as unavailable"
+            yield Finding(f"code: {name}", "ok", f"optional; {found}", language.install)
+        else:
+            yield Finding(f"code: {name}", "ok", path)
+
+
 def check_gpus(around: Surroundings) -> Iterator[Finding]:
     """GPUs, and whether the vLLM that is installed fits."""
     found = ", ".join(around.gpus) or "none; models and trainings run on the CPU (platform: cpu)"
@@ -254,10 +266,22 @@ def check_service(around: Surroundings) -> Iterator[Finding]:
     yield Finding("service", "ok" if is_ready else "warn", f"{service.url} serves {listed}", wait)
 
 
+def check_sandbox(around: Surroundings) -> Iterator[Finding]:
+    """What isolates model-written programs (`code_execution`)."""
+    found = around.sandbox
+    if "error" in found:
+        remedy = "rewards that execute code are refused here; run them elsewhere, or by a remote executor"
+        yield Finding("sandbox", "warn", found["error"], remedy)
+    elif found:
+        why = "; ".join(f"{key}: {value}" for key, value in found.items() if key.startswith("not "))
+        how = ", ".join(f"{key} {found[key]}" for key in ("landlock", "seccomp", "uid") if key in found)
+        yield Finding("sandbox", "ok", f"{found['tier']} ({how})", why or None)
+
+
 CHECKS: tuple[Check, ...] = (
     check_python, check_core, check_ray, check_protobuf, check_torch_companions, check_training_stack,
-    check_attention, check_extras, check_gpus, check_machine, check_ports, check_ray_token, check_ray_address,
-    check_service,
+    check_attention, check_extras, check_gpus, check_machine, check_sandbox, check_languages, check_ports,
+    check_ray_token, check_ray_address, check_service,
 )  # fmt: skip
 
 

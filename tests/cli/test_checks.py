@@ -23,6 +23,7 @@ HEALTHY = Surroundings(
     shm_bytes=16 * GIB,
     disk_bytes=1000 * GIB,
     disk_free_bytes=500 * GIB,
+    sandbox={"tier": "namespaces", "landlock": "version 7", "seccomp": "an allow-list for x86_64", "uid": "61184"},
 )
 
 
@@ -182,3 +183,23 @@ def test_requirements_are_read_from_a_packages_metadata() -> None:
         "trl ; python_version>'3' and extra=='trl'",
     ]
     assert parse_requirements(lines) == {"": ("ray",), "models": ("torch",), "trl": ("trl",)}
+
+
+def test_what_isolates_programs_is_told_and_why_nothing_stronger() -> None:
+    weaker = {"tier": "landlock", "landlock": "version 4", "not namespaces": "unshare: Operation not permitted"}
+    [found] = [one for one in examine(replace(HEALTHY, sandbox=weaker)) if one.check == "sandbox"]
+    assert (found.level, found.found) == ("ok", "landlock (landlock version 4)")
+    assert found.remedy == "not namespaces: unshare: Operation not permitted"
+
+
+def test_a_machine_that_cannot_isolate_is_a_warning() -> None:
+    found = complaint(sandbox={"error": "none works here"})
+    assert (found.check, found.level, found.found) == ("sandbox", "warn", "none works here")
+
+
+def test_a_missing_compiler_is_named_with_what_it_takes_away() -> None:
+    around = replace(HEALTHY, tools={"cpp": None, "bash": "/usr/bin/bash"})
+    found = {finding.check: finding for finding in examine(around) if finding.check.startswith("code")}
+    assert found["code: bash"].found == "/usr/bin/bash"
+    assert "g++ is not on PATH: cpp programs cannot be graded" in found["code: cpp"].found
+    assert found["code: cpp"].remedy == "install GCC (apt-get install g++)"
