@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from rayreward.errors import ConfigError, InvalidInputError, InvalidOutputError, shown
+from rayreward.errors import ConfigError, InvalidInputError, InvalidOutputError, did_you_mean, shown
 from rayreward.function import Isolation, RewardFunction
 from rayreward.lengths import LengthCounter, LengthUnit
 from rayreward.rewards.final_answer import FinalAnswerReward
-from rayreward.types import RewardOutput, Trajectory, finite_score
+from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory, finite_score
 
 _CORRECT_FROM = 0.5
 """Of a number that says how correct a response is: the middle between right and wrong."""
@@ -40,12 +40,13 @@ class LengthReward(RewardFunction):
         at_wrong: with cosine, those of a wrong one.
         exceeded: with cosine, the value of a response that is too long, correct or not.
         correct_from: with cosine, who knows what is correct: "metadata", its key ``correct``, true or false or a number
-            that is correct from 0.5 up; or "label", which is compared as the reward `final_answer` does.
+            that is correct from 0.5 up; "label", which is compared as the reward `final_answer` does; or a reward that
+            scores one sample by a plain call, or a built-in's name, whose score is correct from 0.5 up.
 
     Raises:
         ConfigError: no target or maximum, a tolerance that is not positive, an unknown type, unit or source of
-            correctness, values that are not finite, a target with cosine or a maximum without, or a tokenizer without
-            tokens or without transformers.
+            correctness, an async, batch or composite reward as one, values that are not finite, a target with cosine or
+            a maximum without, or a tokenizer without tokens or without transformers.
 
     Raises (as failures of the sample):
         invalid_input: metadata without ``correct``, or a label without an answer; no token_ids and no tokenizer.
@@ -75,7 +76,7 @@ class LengthReward(RewardFunction):
         at_correct: Sequence[float] = (1.0, 0.5),
         at_wrong: Sequence[float] = (-1.0, -0.5),
         exceeded: float = -1.0,
-        correct_from: Literal["metadata", "label"] = "metadata",
+        correct_from: RewardFunction | str = "metadata",
     ) -> None:
         if reward_type not in ("gaussian", "linear", "cosine"):
             raise ConfigError(
@@ -86,10 +87,12 @@ class LengthReward(RewardFunction):
             self.isolation = "process"  # a tokenizer takes a second for a million characters
         self.tolerance, self.reward_type, self.unit, self.tokenizer = tolerance, reward_type, unit, tokenizer
         self.target_length, self.cosine = 0, None
+        self.judge: RewardFunction | None = None
         if reward_type == "cosine":
             if target is not None or target_length is not None:
                 raise ConfigError("LengthReward(reward_type='cosine') has no target: give max_length=… instead")
-            self.cosine = _checked_cosine(max_length, at_correct, at_wrong, exceeded, correct_from)
+            self.cosine = _checked_cosine(max_length, at_correct, at_wrong, exceeded)
+            self._take_judge(correct_from)
         else:
             if max_length is not None:
                 raise ConfigError(f"LengthReward(max_length=…) is of 'cosine', found reward_type={reward_type!r}")
@@ -97,9 +100,19 @@ class LengthReward(RewardFunction):
             if not tolerance > 0:
                 raise ConfigError(f"LengthReward needs a tolerance above 0, found {tolerance!r}")
 
+    def _take_judge(self, correct_from: RewardFunction | str) -> None:
+        """Who says what is correct, and where this reward has to run for it."""
+        self.judge = _checked_judge(correct_from)
+        if self.judge is not None:
+            self.deterministic, self.timeout_s = self.judge.deterministic, self.judge.timeout_s
+            if self.isolation == "inline":
+                self.isolation = self.judge.isolation
+
     def load(self) -> None:
-        """Load the tokenizer, where one is asked for."""
+        """Load the tokenizer, where one is asked for, and what the judge of correctness needs."""
         self._counter.load()
+        if self.judge is not None:
+            self.judge.load()
 
     def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
         """The score of the response's length."""
@@ -111,10 +124,20 @@ class LengthReward(RewardFunction):
         return RewardOutput(score, reason=f"{count} {self.unit}, target {self.target_length}")
 
     def _on_the_wave(self, trajectory: Trajectory, cosine: _Cosine) -> RewardOutput:
-        is_correct = _correctness(trajectory) if cosine.correct_from == "metadata" else _answers_label(trajectory)
+        metrics = {}
+        if self.judge is None:
+            is_correct = _correctness(trajectory)
+        else:
+            judged = self.judge._begin(trajectory)
+            if not isinstance(judged, RewardOutput):
+                raise TypeError(f"{self.judge.name} returned an awaitable; length needs its score by a plain call")
+            if judged.failure is not None:
+                return RewardOutput.failed(judged.failure.kind, judged.failure.message, component="correct")
+            metrics["correct"] = MetricRewardOutput(judged.score, judged.reason)
+            is_correct = judged.score is not None and judged.score >= _CORRECT_FROM
         count = self._counter.length_of(trajectory)
         reason = f"{'correct' if is_correct else 'wrong'}, {count} of {cosine.max_length} {self.unit}"
-        return RewardOutput(cosine.value_at(count, is_correct=is_correct), reason=reason)
+        return RewardOutput(cosine.value_at(count, is_correct=is_correct), metrics, reason=reason)
 
 
 class _Cosine(NamedTuple):
@@ -124,7 +147,6 @@ class _Cosine(NamedTuple):
     at_correct: tuple[float, float]
     at_wrong: tuple[float, float]
     exceeded: float
-    correct_from: str
 
     def value_at(self, length: int, *, is_correct: bool) -> float:
         if length >= self.max_length:
@@ -143,12 +165,10 @@ def _checked_target(target_length: int | None, target: int | None, unit: str) ->
 
 
 def _checked_cosine(
-    max_length: int | None, at_correct: Sequence[float], at_wrong: Sequence[float], exceeded: float, correct_from: str
+    max_length: int | None, at_correct: Sequence[float], at_wrong: Sequence[float], exceeded: float
 ) -> _Cosine:
     if not isinstance(max_length, int) or isinstance(max_length, bool) or max_length < 1:
         raise ConfigError(f"LengthReward(reward_type='cosine') needs a max_length from 1 up, found {shown(max_length)}")
-    if correct_from not in ("metadata", "label"):
-        raise ConfigError(f"LengthReward(correct_from={shown(correct_from)}): known are 'metadata' and 'label'")
     try:
         (right, right_end), (wrong, wrong_end) = map(tuple, (at_correct, at_wrong))
         values = [finite_score(value) for value in (right, right_end, wrong, wrong_end, exceeded)]
@@ -157,7 +177,7 @@ def _checked_cosine(
             "LengthReward(at_correct=…, at_wrong=…) need two numbers each, at length 0 and at max_length, and exceeded "
             f"one; found {shown(at_correct)}, {shown(at_wrong)} and {shown(exceeded)}"
         ) from None
-    return _Cosine(max_length, (values[0], values[1]), (values[2], values[3]), values[4], correct_from)
+    return _Cosine(max_length, (values[0], values[1]), (values[2], values[3]), values[4])
 
 
 def _correctness(trajectory: Trajectory) -> bool:
@@ -171,8 +191,34 @@ def _correctness(trajectory: Trajectory) -> bool:
         ) from None
 
 
-def _answers_label(trajectory: Trajectory) -> bool:
-    return _FINAL_ANSWER.compute_reward(trajectory).score == 1.0
+def _checked_judge(correct_from: RewardFunction | str) -> RewardFunction | None:
+    """The reward that says what is correct; None where the metadata do."""
+    if correct_from == "metadata":
+        return None
+    if correct_from == "label":
+        return FinalAnswerReward()
+    judge: RewardFunction | str = correct_from
+    if isinstance(judge, str):
+        from rayreward.rewards import BUILTINS  # the package that this file is of: only a name needs its list
 
-
-_FINAL_ANSWER = FinalAnswerReward()
+        if judge not in BUILTINS:
+            raise ConfigError(
+                f"LengthReward(correct_from={shown(judge)}): {did_you_mean(judge, ['metadata', 'label', *BUILTINS])}"
+            )
+        try:
+            judge = BUILTINS[judge]()
+        except TypeError as error:
+            raise ConfigError(
+                f"LengthReward(correct_from={shown(judge)}): that reward needs arguments ({error})"
+            ) from None
+    if not isinstance(judge, RewardFunction):
+        raise ConfigError(
+            f"LengthReward(correct_from={shown(judge)}): 'metadata', 'label', a built-in's name or a reward"
+        )
+    has_plain_code = judge._function is not None or type(judge).compute_reward is not RewardFunction.compute_reward
+    if judge.is_async or judge.scores_batches or not has_plain_code:
+        raise ConfigError(
+            f"LengthReward(correct_from={judge.name or type(judge).__name__}): it must score a sample by a plain call; "
+            "what an async, a batch or a composite reward says can be written into the metadata key 'correct'"
+        )
+    return judge

@@ -5,11 +5,19 @@ from typing import Any
 
 import pytest
 
+from rayreward import RewardFunction
 from rayreward.errors import ConfigError
-from rayreward.rewards import LengthReward
+from rayreward.rewards import CompositeReward, FinalAnswerReward, FormatReward, LengthReward
 from rayreward.types import FailureKind
 
 STEEP = {"at_correct": (2.0, 1.0), "at_wrong": (-10.0, 0.0), "exceeded": -10.0}
+
+
+async def slow(response: str) -> float:
+    return 1.0
+
+
+both = CompositeReward({"answer": FinalAnswerReward(), "tags": FormatReward(tags=["think"])})
 
 
 @pytest.mark.parametrize(
@@ -48,7 +56,11 @@ def test_falls_with_the_distance_from_its_target(options: dict[str, Any], respon
         ({"reward_type": "cosine", "max_length": 0}, "found 0"),
         ({"reward_type": "cosine", "max_length": True}, "found True"),
         ({"reward_type": "cosine", "max_length": 9, "target": 4}, "has no target"),
-        ({"reward_type": "cosine", "max_length": 9, "correct_from": "prompt"}, "'metadata' and 'label'"),
+        ({"reward_type": "cosine", "max_length": 9, "correct_from": "metadat"}, "did you mean 'metadata'"),
+        ({"reward_type": "cosine", "max_length": 9, "correct_from": 3}, "or a reward"),
+        ({"reward_type": "cosine", "max_length": 9, "correct_from": "composite"}, "needs arguments"),
+        ({"reward_type": "cosine", "max_length": 9, "correct_from": RewardFunction(func=slow)}, "a plain call"),
+        ({"reward_type": "cosine", "max_length": 9, "correct_from": both}, "a plain call"),
         ({"reward_type": "cosine", "max_length": 9, "at_correct": (1, 2, 3)}, "two numbers each"),
         ({"reward_type": "cosine", "max_length": 9, "at_wrong": (math.nan, 0)}, "two numbers each"),
         ({"reward_type": "cosine", "max_length": 9, "at_wrong": 1}, "two numbers each"),
@@ -125,3 +137,24 @@ def test_a_million_characters_are_no_hang(part: str, unit: Any) -> None:
     for source in ("metadata", "label"):
         reward = LengthReward(reward_type="cosine", max_length=9, unit=unit, correct_from=source)
         assert reward(response=response, label="4", metadata={"correct": True}).is_valid
+
+
+@pytest.mark.parametrize("judge", ["final_answer", RewardFunction(func=lambda response, label: label in response)])
+def test_any_reward_of_plain_calls_may_say_what_is_correct(judge: RewardFunction | str) -> None:
+    reward = LengthReward(reward_type="cosine", max_length=10, correct_from=judge)
+    right, wrong = (reward(response=f"#### {answer}", label="4") for answer in (4, 5))
+    assert (right.metrics["correct"].score, wrong.metrics["correct"].score) == (1.0, 0.0)
+    assert right.score == pytest.approx(-(wrong.score or 0.0), abs=0.1)
+
+
+def test_without_the_judge_s_verdict_there_is_no_score() -> None:
+    judge = RewardFunction(func=lambda response: float("nan"))
+    failure = LengthReward(reward_type="cosine", max_length=10, correct_from=judge)(response="4").failure
+    assert failure is not None
+    assert (failure.kind, failure.component) == ("invalid_output", "correct")
+
+
+def test_it_runs_where_its_judge_has_to() -> None:
+    judge = RewardFunction(func=lambda response: 1.0, timeout_s=3)
+    reward = LengthReward(reward_type="cosine", max_length=10, correct_from=judge)
+    assert (reward.isolation, reward.timeout_s, reward.deterministic) == ("process", 3, False)
