@@ -57,6 +57,11 @@ def serve(control: socket.socket, work: Callable[[socket.socket], None]) -> None
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an author's SIG_IGN would bury them before they are asked for
     gc.collect()
     gc.freeze()  # the pages of what is loaded stay shared with every worker
+    with contextlib.suppress(ConnectionError):  # it hung up before it had read its last answer
+        _serve(control, work)
+
+
+def _serve(control: socket.socket, work: Callable[[socket.socket], None]) -> None:
     killed: set[int] = set()
     poll = select.poll()
     poll.register(control, select.POLLIN)

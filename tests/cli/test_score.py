@@ -17,7 +17,7 @@ from tests.cli.conftest import Run
 from tests.cli.service import LengthService, length_service, rows
 
 REWARDS = """
-import os, signal, time
+import os, psutil, signal, time
 from rayreward import reward_function
 
 @reward_function
@@ -38,7 +38,8 @@ def moody(response):
 @reward_function
 def assassin(response):
     if len(response) == 7 and "SIGNAL" in os.environ:
-        os.kill(os.getppid(), int(os.environ["SIGNAL"]))
+        asker = next(one for one in psutil.Process().parents() if "from rayreward.cli" in " ".join(one.cmdline()))
+        asker.send_signal(int(os.environ["SIGNAL"]))
         time.sleep(60)
     return float(len(response))
 """
