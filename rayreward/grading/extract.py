@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
 Form = Literal["boxed", "hashes", "answer", "last_number"]
-"""``\boxed{…}`` or ``\fbox{…}``; ``#### …``; ``the answer is …`` or a line ``Answer: …``; the last number of all."""
+"""``\boxed{…}`` or ``\fbox{…}``; ``#### …``; ``the answer is …`` or a line ``Answer: …``, ``Final answer: …``; the last number of all."""
 
 FORMS: tuple[Form, ...] = get_args(Form)
 DEFAULT_FORMS: tuple[Form, ...] = ("boxed", "hashes", "answer")
@@ -35,7 +35,10 @@ _NUMBERS_WITHIN_CHARS = 20_000
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?:\s{0,8}(?:\{|(?=\d))|\s{1,8}(?=[A-Za-z]))(?P<bare>(?<!\{)(?:\d+|[A-Za-z]))?")
 _HASHES = re.compile(r"####[ \t]{0,20}([^\n]{1,1000})")
-_LINE = re.compile(r"[ \t*]{0,20}A(?:nswer)?[ \t*]{0,20}:[ \t*]{0,20}([^\n]{1,1000})", re.IGNORECASE)
+_LINE = re.compile(
+    r"[ \t*#>]{0,20}(?:(?:the[ \t]{1,4})?final[ \t]{1,4}answer|A(?:nswer)?)[ \t*]{0,20}:[ \t*]{0,20}([^\n]{1,1000})",
+    re.IGNORECASE,
+)
 _SAID = re.compile(r"answer[ \t]{1,20}is[ \t]{0,20}:?[ \t]{0,20}([^\n]{1,1000})", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3}){1,20}|\d{1,400})(?:\.\d{1,400})?(?:/\d{1,400})?(?![\w])%?")
 _SENTENCE_END = re.compile(r"\.\s")

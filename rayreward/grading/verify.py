@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 
 PRELOAD = ("rayreward.grading.rehearsal",)
 """What is to be imported before workers are forked: math-verify, and what it builds at its first use."""
 
 _PLACES = 12
 """Decimal places to which it compares decimals; its own six would take 0.333333 for a third."""
+
+_DEGREES = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s?\^\s?\{?\s?\\circ\s?\}?")
+_ANGLE_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-zA-Z])")
 
 
 def is_installed() -> bool:
@@ -34,8 +38,16 @@ def verify(pair: tuple[str, str]) -> bool | None:
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that its alarm is off: ours is outside
     config = [LatexExtractionConfig(boxed_match_priority=0)]
     gold, given = (
-        parse(f"\\boxed{{{text}}}", config, fallback_mode="no_fallback", parsing_timeout=None) for text in pair
+        parse(f"\\boxed{{{_in_radians(text)}}}", config, fallback_mode="no_fallback", parsing_timeout=None)
+        for text in pair
     )
     if not gold or not given:
         return None
     return bool(compare(gold, given, float_rounding=_PLACES, strict=True, timeout_seconds=None))
+
+
+def _in_radians(text: str) -> str:
+    r"""Angles inside of functions, of which math-verify takes ``\sin 30^\circ`` for the sine of 30 radians."""
+    if _ANGLE_FUNCTION.search(text) is None:
+        return text
+    return _DEGREES.sub(r"\\left(\\frac{\1 \\pi}{180}\\right)", text)

@@ -25,6 +25,7 @@ EVERY: list[Form] = ["boxed", "hashes", "answer", "last_number"]
         ("#### **1,000**", "1,000", "hashes"),
         ("A: 7", "7", "answer"),
         ("So,\n**Answer:** 7 eggs", "7 eggs", "answer"),
+        ("So,\n### Final Answer: $\\frac{3}{4}$", "\\frac{3}{4}", "answer"),
         ("The final answer is: $7$. I used 2 steps.", "7", "answer"),
         ("the ANSWER is 3.5 m", "3.5 m", "answer"),
         ("The answer is 1. No: the answer is 2.", "2", "answer"),

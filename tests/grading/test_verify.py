@@ -16,6 +16,8 @@ pytestmark = pytest.mark.skipif(not is_installed(), reason="needs the math extra
         (r"1+\sqrt{2}", r"\sqrt{3+2\sqrt{2}}", True),
         ("1", r"\sin^2 x + \cos^2 x", True),
         (r"\frac{1}{3}", "0.333333", False),
+        (r"\frac{1}{2}", r"\sin 30^\circ", True),
+        (r"\frac{1}{2}", r"\cos 30^{\circ}", False),
         ("5", "6", False),
         ("5", r"\frac{", None),
     ],
