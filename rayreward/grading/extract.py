@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
 Form = Literal["boxed", "hashes", "answer", "last_number"]
-"""``\boxed{…}`` or ``\fbox{…}``; ``#### …``; ``the answer is …`` or a line ``Answer: …``, ``Final answer: …``; the last number of all."""
+"""``\boxed{…}`` or ``\fbox{…}``; ``#### …``; ``the answer is …``, a line ``Answer: …`` or ``Final answer: …``; the last
+number of all."""
 
 FORMS: tuple[Form, ...] = get_args(Form)
 DEFAULT_FORMS: tuple[Form, ...] = ("boxed", "hashes", "answer")
