@@ -48,7 +48,7 @@ def encode(value: Any) -> bytes:
         CodecError: it is too deep, too large, or has too many parts.
 
     Example:
-        >>> decode(encode({"pairs": [(1, 2.5), None], "what": print}))
+        >>> decode(encode({"pairs": [(1, 2.5), None], "what": len}))
         {'pairs': [(1, 2.5), None], 'what': Opaque(type_name='builtin_function_or_method')}
     """
     encoder = _Encoder()
