@@ -147,3 +147,27 @@ def test_the_seeds_function_without_a_schema_scores_nothing(fields: dict[str, An
     failure = RewardFunction(func=match_function_call)(response="x", function_name="f", **fields).failure
     assert failure is not None
     assert failure.kind is FailureKind.INVALID_INPUT
+
+
+@pytest.mark.parametrize(
+    ("given", "schema", "accepted", "score"),
+    [
+        ("5", {"type": "integer"}, [5], 1.0),
+        ("5", {"type": "string"}, ["5"], 1.0),
+        ("5", {"type": "string"}, [5], 0.0),
+        ("5", {}, [5], 1.0),
+        ("5", {}, ["5"], 1.0),
+        ("five", {"type": "integer"}, [5], 0.0),
+        ("True", {"type": "boolean"}, [True], 1.0),
+        ('["x", 1]', {"type": "array"}, [["x", 1]], 1.0),
+        ("null", {"type": "string"}, ["", None], 1.0),
+        ("null", {"type": "string"}, ["null"], 1.0),
+    ],
+)
+def test_a_text_between_tags_is_read_by_its_parameters_type(
+    given: str, schema: dict[str, Any], accepted: list[Any], score: float
+) -> None:
+    response = f"<tool_call>\n<function=f>\n<parameter=a>\n{given}\n</parameter>\n</function>\n</tool_call>"
+    tools = [{"name": "f", "parameters": {"properties": {"a": schema}}}]
+    output = FunctionCallingReward(score="all")(response=response, label=[{"f": {"a": accepted}}], tools=tools)
+    assert output.score == score
