@@ -171,3 +171,27 @@ def test_a_text_between_tags_is_read_by_its_parameters_type(
     tools = [{"name": "f", "parameters": {"properties": {"a": schema}}}]
     output = FunctionCallingReward(score="all")(response=response, label=[{"f": {"a": accepted}}], tools=tools)
     assert output.score == score
+
+
+RIGHT, WRONG = (f'{{"name": "f", "arguments": {{"a": {value}}}}}' for value in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("response", "score"),
+    [
+        (f"I call {RIGHT}.", 1.0),
+        (f"I call {RIGHT} or {WRONG}.", 0.0),
+        (f"{WRONG}\n{RIGHT}", 0.0),
+        (f"<tool_call>{WRONG}</tool_call> {RIGHT}", 0.0),
+        (f"```json\n{WRONG}\n```\n```json\n{RIGHT}\n```", 0.0),
+        ('<function=f>{"a": 1}</function><function=f>{"a": 2}</function>', 0.0),
+        ("<function=f><parameter=a>1 or 2</parameter></function>", 0.0),
+        ("```python\nf(a=1)\n```\n```python\nf(a=2)\n```", 0.0),
+        ("```python\n# a call\nf(a=1)\n```", 1.0),
+        ("f(a=1); f(a=2)", 0.0),
+        ("f(a=1) or f(a=2)", 0.0),
+        ("if True: f(a=1)", 0.0),
+    ],
+)
+def test_who_answers_twice_has_called_twice(response: str, score: float) -> None:
+    assert FunctionCallingReward(score="all")(response=response, label=[{"f": {"a": [1]}}]).score == score
