@@ -102,8 +102,8 @@ class MultipleChoiceReward(RewardFunction):
     ("the answer is A dog") is none; nor is the last line of a list of options.
 
     The label is a letter ("B", "(B)"), a position counted from 0, or an option's text. Metadata's ``choices`` holds the
-    texts: a list, ``{letter: text}``, or ``{"text": […], "label": […]}``. 13 us a sample of 300 characters, 20 ms for a
-    million.
+    texts: a list, ``{letter: text}``, or ``{"text": […], "label": […]}``. 20 us a sample of 300 characters, 0.1 s
+    for a hostile million.
 
     What games it: guessing, which earns one in the number of options.
 
