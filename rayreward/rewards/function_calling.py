@@ -10,10 +10,10 @@ from rayreward.errors import ConfigError, InvalidInputError, shown
 from rayreward.function import Isolation, RewardFunction
 from rayreward.messages import Message
 from rayreward.toolcalls.call import Format, ToolCall
-from rayreward.toolcalls.compare import PARTS, Comparison, Strictness, compare_calls
+from rayreward.toolcalls.compare import PARTS, Comparison, Strictness, compare_calls, typed_call
 from rayreward.toolcalls.detect import ParsedCalls, parse_calls
 from rayreward.toolcalls.expected import ExpectedCall, read_call_schema, read_expected
-from rayreward.toolcalls.tools import read_tools
+from rayreward.toolcalls.tools import Tool, read_tools
 from rayreward.toolcalls.values import fits_type
 from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 
@@ -32,10 +32,12 @@ class FunctionCallingReward(RewardFunction):
     in the Berkeley Function-Calling Leaderboard (see `rayreward.toolcalls.values`), parallel calls in any order. Where
     metadata holds ``tools`` (OpenAI's or BFCL's shape), what they require must be there and types are theirs.
 
-    The calls are OpenAI's ``tool_calls``, Hermes/Qwen tags, Llama 3's or Mistral's form, Python's, or fenced JSON; what
-    stands in a thought is no call. A response that cannot be read, also one that gives an argument twice, scores 0 with
-    a reason. Components: name, argument_names, argument_values, types (shares over the larger number of calls, expected
-    or given; another tool's name earns nothing), and accepted. About 0.1 ms a sample (BFCL's, with tools).
+    The calls are OpenAI's ``tool_calls``, Hermes/Qwen tags, function tags (Llama 3.1's, Qwen3-coder's, whose arguments
+    are texts that the types of their parameters read), Llama 3's, Mistral's or DeepSeek's form, Python's, or JSON in a
+    fence or in prose; what stands in a thought is no call. A response that cannot be read, also one that gives an
+    argument twice, scores 0 with a reason. Components: name, argument_names, argument_values, types (shares over the
+    larger number of calls, expected or given; another tool's name earns nothing), and accepted. About 0.1 ms a sample
+    (BFCL's, with tools).
 
     What games it: partial credit pays for the right tool with no or with guessed arguments; ``score="all"`` does not.
     BFCL's texts ignore signs and separators: "-5" is "5" and "1.5" is "15" where the argument is a text; set
@@ -157,7 +159,7 @@ def match_function_call(
     call = ToolCall(function_name or "", parsed_arguments or {})
     if function_name is None:
         parsed = parse_calls(messages[-1]) if messages else ParsedCalls()
-        call = parsed.calls[0] if len(parsed.calls) == 1 else call
+        call = typed_call(parsed.calls[0], expected, Tool()) if len(parsed.calls) == 1 else call
     is_named = call.name == expected.name
     arguments, reason = _match_arguments(call, expected, strictness)
     named = "the name is right" if is_named else f"found the name {call.name:.60}, expected {expected.name:.60}"

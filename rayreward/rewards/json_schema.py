@@ -24,6 +24,10 @@ _MAX_NODES = 1_000
 
 _SHOWN_ERRORS = 3
 
+_WRAPPED = frozenset({"json_schema", "schema"})
+_WRAPPER = _WRAPPED | {"type", "name", "description", "strict"}
+"""Keys of OpenAI's response formats around the one that holds the schema."""
+
 _COMPILED = 512
 """Schemas kept ready by their text; each takes some ten kilobytes and 20 us to make again."""
 
@@ -39,9 +43,10 @@ class JsonSchemaReward(RewardFunction):
     """Whether a response is JSON that a schema accepts. Range [0, 1].
 
     The schema is the argument, metadata's ``json_schema``, or the label: an object, its JSON text, or OpenAI's
-    ``{"type": "json_schema", "json_schema": {"schema": …}}``. Validated by jsonschema-rs (draft by ``$schema``, 2020-12
-    without one), its compiled form is kept. Patterns run on an engine that is linear in the text, which knows no
-    look-around and no backreferences: a schema with those is refused. References are never fetched.
+    ``{"type": "json_schema", "json_schema": {"schema": …}}`` and ``{"name": …, "schema": …}``. Validated by
+    jsonschema-rs (draft by ``$schema``, 2020-12 without one), its compiled form is kept. Patterns run on an engine that
+    is linear in the text, which knows no look-around and no backreferences: a schema with those is refused. References
+    are never fetched.
 
     Components: parses (1 or 0), validates (1 or 0), places: of the value's fields (those in the schema, required or
     given; for an array its items) the share in which nothing is wrong, 0 for an invalid value of more than 1,000 parts.
@@ -198,15 +203,23 @@ def _text_of(schema: Any) -> str:
             schema = load_json(schema)
         except MalformedJsonError as error:
             raise InvalidInputError(f"a JSON schema must be an object or its JSON text: {error}") from None
-    if isinstance(schema, Mapping) and schema.get("type") == "json_schema":  # OpenAI's response_format
-        schema = schema.get("json_schema")
-        schema = schema.get("schema") if isinstance(schema, Mapping) else schema
+    schema = _unwrapped(schema)
     if not isinstance(schema, (Mapping, bool)) or is_deeper(schema, MAX_DEPTH):
         raise InvalidInputError(f"a JSON schema must be an object of at most {MAX_DEPTH} levels, found {shown(schema)}")
     try:
         return json.dumps(schema, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"a JSON schema must hold what JSON can say: {error}") from None
+
+
+def _unwrapped(schema: Any) -> Any:
+    """The schema inside of OpenAI's response formats; taken for a schema, a wrapper would accept everything."""
+    for _ in range(2):
+        is_wrapper = isinstance(schema, Mapping) and schema.keys() <= _WRAPPER and schema.keys() & _WRAPPED
+        if not is_wrapper and not (isinstance(schema, Mapping) and schema.get("type") == "json_schema"):
+            break
+        schema = schema.get("json_schema", schema.get("schema"))
+    return schema
 
 
 def _validate(validator: Any, value: Any, schema: str) -> Verdict:

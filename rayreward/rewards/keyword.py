@@ -19,10 +19,17 @@ _MAX_INLINE = 32
 """Keywords that the event loop may look for: a hostile million characters take 10 ms for each, at most 150."""
 
 
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese: no spaces stand between words, so each character may begin one."""
+
+_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+
+
 class KeywordReward(RewardFunction):
     """The share of required keywords present, plus bonuses, minus penalties, cut to [0, 1].
 
-    Keywords match as whole words, whatever their case. Without required keywords the start is 0.5, so that bonus and
+    Keywords match as whole words, whatever their case; in Chinese, Thai and their kind, which have no spaces between
+    words, wherever they stand. Without required keywords the start is 0.5, so that bonus and
     penalty both show. A forbidden keyword makes it 0, whatever else is there.
 
     Source: none; the keyword constraints of IFEval (arXiv 2311.07911) as a score, for those see
@@ -136,7 +143,14 @@ class KeywordReward(RewardFunction):
 
     def _keyword(self, word: str) -> _Keyword:
         text = word.casefold() if self.ignore_case else word
-        return _Keyword(text, re.compile(rf"(?<!\w){re.escape(text)}(?!\w)") if self.whole_words else None)
+        return _Keyword(text, re.compile(_whole_word(text)) if self.whole_words else None)
+
+
+def _whole_word(text: str) -> str:
+    """A pattern for a keyword that no letter of a spaced script makes longer."""
+    before = "" if _IS_UNSPACED.match(text[0]) else rf"(?<![^\W{_UNSPACED}])"
+    behind = "" if _IS_UNSPACED.match(text[-1]) else rf"(?![^\W{_UNSPACED}])"
+    return f"{before}{re.escape(text)}{behind}"
 
 
 class _Keyword(NamedTuple):

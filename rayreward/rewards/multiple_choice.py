@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rayreward.errors import ConfigError, InvalidInputError, shown
@@ -20,15 +20,31 @@ _MAX_STATEMENTS = 64
 _BOX = re.compile(r"\\boxed\s{0,4}\{")
 
 _STATEMENT = re.compile(
-    r"(?<![a-z])(?:answer|choice|option)[\"'*_ \t]{0,8}"
-    r"(?::|=|is\b|would be\b|should be\b|must be\b)[ \t]{0,8}:?[ \t*_]{0,8}(?:\n[ \t]{0,8}){0,2}"
+    r"(?:(?<![a-z])(?:answer|choice|option)[\"'*_ \t]{0,8}(?:[ \t](?:to|for)[ \t][^.:\n]{1,60}?[ \t])?"
+    r"(?::|\uff1a|=|[-\u2013\u2014](?=[ \t])|is\b|would be\b|should be\b|must be\b)"
+    r"|\bI(?:'d|'ll| will| would)? (?:choose|pick|select|go with)\b"
+    r"|\u7b54\u6848[\u662f\u4e3a\u9009:\uff1a \t]{1,4}"
+    r"|<answer>(?=[^<]{1,300}</answer>)"
+    r"(?!\s{0,8}(?:the )?(?:final |correct )?answer\b))"
+    r"[ \t]{0,8}:?[ \t*_]{0,8}(?:\n[ \t]{0,8}){0,2}"
     r"(?:(?:the|option|choice|letter|answer)[ \t]{1,4}){0,2}",
     re.IGNORECASE,
 )
 
+_VERDICT = re.compile(
+    r"(?:^|[.,;:!?][ \t]|\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer|[Ss]o|[Tt]hus|[Hh]ence|[Tt]herefore|[Cc]learly|that|and)"
+    r"[ \t])"
+    r"[(\[*_]{0,6}(?P<letter>[A-Z])[)\]*_`\"'$]{0,8} (?:is|must be|would be) (?:(?:therefore|thus|clearly|indeed) )?"
+    r"(?:the (?:only )?)?(?:correct|right|best)\b",
+    re.MULTILINE,
+)
+"""A letter that is said to be right: "(C) is the correct answer", "option C is correct"."""
+
+_LATEX_TEXT = r"\\(?:(?:text|math)[a-z]{0,4}|boxed|operatorname|bf|rm)[ {]"
+
 _LETTER = re.compile(
-    r"(?P<open>(?:[\s*_`\"'$(\[{]|\\(?:text|textbf|mathrm|mathbf|boxed)\{|\\\(){0,12})"
-    r"(?P<letter>[A-Za-z])(?P<close>[)\]}*_`\"'$]{0,8}|\\\))"
+    rf"(?P<open>(?:[ \t*_`\"'$(\[{{]|{_LATEX_TEXT}|\\\(|\\\[){{0,12}})"
+    r"(?P<letter>[A-Za-z])(?P<close>\\[)\]]|[)\]}*_`\"'$]{0,8})"
 )
 
 _WORDS_TOO = frozenset("AI")
@@ -39,13 +55,34 @@ _GOES_ON = re.compile(r"(?:because|since|as|for|which|based|due|given|and|or|is|
 
 _JOINS = re.compile(r"(?:or|and)\b|[A-Z](?![a-zA-Z])")
 
-_NEXT = re.compile(r"(?:[ \t,/&;|+()\[\]}*_$\"'`-]|\\text\{|\b(?:or|and|option|choice)\b){1,16}", re.IGNORECASE)
+_NEXT = re.compile(
+    r"(?:[ \t,/&;|+()\[\]}*_$\"'`=>~\u2013\u2014\u2192-]|\\text\{"
+    r"|\b(?:or|and|else|maybe|perhaps|possibly|probably|alternatively|then|plus|as well as|option|choice)\b){1,16}",
+    re.IGNORECASE,
+)
 """What stands between letters that are named together."""
 
-_LISTED = re.compile(r"^[ \t>*_(-]{0,8}([A-Z])[*_]{0,2}[.):]", re.MULTILINE)
+_LEAD = re.compile(
+    rf"(?:[ \t>#*_,:\u2234-]|{_LATEX_TEXT}|(?:option|choice|letter|so|thus|hence|therefore)\b){{0,12}}"
+    r"(?=[^\w]{0,12}[A-Za-z](?!\w))",
+    re.IGNORECASE,
+)
+"""What may stand in a line before its letter."""
+
+_REASON = re.compile(r"[,:;.]?[ \t]{1,4}(?:because|since|as|due to)\b|[ \t]{1,4}[-\u2013\u2014][ \t]")
+"""What tells a letter from a word where it begins a line."""
+
+_SAYS_OF_IT = re.compile(
+    r"[ \t]{1,4}(?:is|isn't|was|are|can|can't|cannot|could|may|might|must|has|have|does|doesn't|seems|would|and|or)\b"
+)
+"""A line goes on like this where it speaks about an option; it does not choose it."""
+
+_LISTED = re.compile(r"^[ \t>*_(-]{0,8}([A-Z])[*_]{0,2}(?:[.):]|[ \t][-\u2013\u2014][ \t])", re.MULTILINE)
 """A line that begins with an option's letter."""
 
-_MARKUP = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{|[*_`$\"'{}]")
+_MARKUP = re.compile(rf"{_LATEX_TEXT}|[*_`$\"'{{}}]")
+
+_TEXT_AND_LETTER = re.compile(r"(?P<text>[^\n]{1,200}?)[ \t]{0,4}(?:,? option )?\(?(?P<letter>[A-Z])\)[ \t.*_]{0,8}\Z")
 
 
 class Reading(NamedTuple):
@@ -59,13 +96,14 @@ class MultipleChoiceReward(RewardFunction):
     r"""1 where the response chooses the label's option, else 0.
 
     The first of these that a response has, thoughts left out: ``\boxed{B}``; "the answer is B", "Answer: (B)", "the
-    correct option is **B**"; a last line that is the letter (``B``, ``(B)``, ``B) Paris``) or an option's text. Where
-    one kind names two letters ("B or C", "Answer: A … Answer: B"), none is chosen. A letter that is merely a word
+    correct option is **B**", "I choose B", ``<answer>B</answer>``; a last line that is the letter (``B``, ``(B)``,
+    ``B) Paris``, "B because …", "Option B") or an option's text; "(B) is the correct one"; such a line at the start.
+    Where one kind names two letters ("B or C", "Answer: A … Answer: B"), none is chosen. A letter that is merely a word
     ("the answer is A dog") is none; nor is the last line of a list of options.
 
     The label is a letter ("B", "(B)"), a position counted from 0, or an option's text. Metadata's ``choices`` holds the
-    texts: a list, ``{letter: text}``, or ``{"text": […], "label": […]}``. 13 us a sample of 300 characters, 20 ms for a
-    million.
+    texts: a list, ``{letter: text}``, or ``{"text": […], "label": […]}``. 20 us a sample of 300 characters, 0.1 s
+    for a hostile million.
 
     What games it: guessing, which earns one in the number of options.
 
@@ -137,14 +175,23 @@ def read_choice(text: str, options: Mapping[str, str]) -> Reading:
     """
     for what, found in (("box", _boxed(text, options)), ("statement", _stated(text, options))):
         if found:
-            letters = sorted(set().union(*found))
-            if len(letters) == 1:
-                return Reading(letters[0], f"chose {letters[0]} in a {what}")
-            return Reading(None, f"names {' and '.join(letters)}")
-    letters = sorted(_last_line(text, options))
+            return _reading(sorted(set().union(*found)), f"a {what}")
+    lines = text.strip()
+    for where, named in (
+        ("the last line", _of_line(lines[-_MAX_CHARS:].rpartition("\n")[2].strip(), text, options)),
+        ("a verdict", _verdicts(text, options)),
+        ("the first line", _of_line(lines[:_MAX_CHARS].partition("\n")[0].strip(), text, options)),
+    ):
+        letters = sorted(named)
+        if letters:
+            return _reading(letters, where)
+    return Reading(None, "no choice found")
+
+
+def _reading(letters: Sequence[str], where: str) -> Reading:
     if len(letters) == 1:
-        return Reading(letters[0], f"chose {letters[0]} in the last line")
-    return Reading(None, f"names {' and '.join(letters)}" if letters else "no choice found")
+        return Reading(letters[0], f"chose {letters[0]} in {where}")
+    return Reading(None, f"names {' and '.join(letters)}")
 
 
 def _boxed(text: str, options: Mapping[str, str]) -> list[set[str]]:
@@ -152,8 +199,8 @@ def _boxed(text: str, options: Mapping[str, str]) -> list[set[str]]:
     starts = [match.end() for match in _BOX.finditer(text)][-_MAX_STATEMENTS:]
     found = []
     for start in starts:
-        inside = _balanced(text[start : start + _MAX_CHARS])
-        letters = _letters_at(inside, 0, options) or _option_of(inside, options)
+        inside = _balanced(text[start : start + _MAX_CHARS]).strip()
+        letters = _letters_at(inside, _behind_lead(inside), options) or _option_of(inside, options)
         if letters:
             found.append(letters)
     return found
@@ -180,19 +227,38 @@ def _stated(text: str, options: Mapping[str, str]) -> list[set[str]]:
     return found
 
 
-def _last_line(text: str, options: Mapping[str, str]) -> set[str]:
-    """The letters of the last line, where it is an answer and not the end of a list of options."""
-    line = text.rstrip()[-_MAX_CHARS:].rpartition("\n")[2].strip()
+def _verdicts(text: str, options: Mapping[str, str]) -> set[str]:
+    """The letters that are said to be right, in the last sentences that say so."""
+    said = [match["letter"] for match in _VERDICT.finditer(text)][-_MAX_STATEMENTS:]
+    return {letter for letter in said if letter in options}
+
+
+def _behind_lead(line: str) -> int:
+    lead = _LEAD.match(line)
+    return lead.end() if lead else 0
+
+
+def _of_line(line: str, text: str, options: Mapping[str, str]) -> set[str]:
+    """The letters of a line of the text, where it is an answer and not a part of a list of options."""
     if named := _option_of(line, options):
         return named
-    match = _LETTER.match(line)
+    start = _behind_lead(line)
+    match = _LETTER.match(line, start)
     if match is None:
         return set()
-    letters, rest = _letters_at(line, 0, options), line[match.end() :].strip(" .*_")
-    is_alone = not rest or len(letters) > 1
-    is_listed = len(set(_LISTED.findall(text[-100_000:]))) > 1
+    rest = line[match.end() :]
+    letters = _letters_at(line, start, options)
+    is_alone = not rest.strip(" .*_") or len(letters) > 1
+    if is_alone:
+        return letters
     is_marked = line[match.end("letter") : match.end("letter") + 1] in (")", ".", ":") or match["close"] != ""
-    return letters if is_alone or (is_marked and not is_listed) else set()
+    has_reason = match["letter"].isupper() and _REASON.match(rest) is not None
+    if not (is_marked or has_reason) or _SAYS_OF_IT.match(rest):
+        return set()
+    is_listed = len(set(_LISTED.findall(text[-100_000:]))) > 1
+    if is_listed:
+        return set()
+    return letters or ({match["letter"].upper()} & options.keys() if has_reason else set())
 
 
 def _letters_at(text: str, start: int, options: Mapping[str, str]) -> set[str]:
@@ -217,7 +283,7 @@ def _is_a_choice(match: re.Match[str], text: str, options: Mapping[str, str], *,
         return False
     if match["close"] and not is_alone:
         return not rest[:1].isalnum()  # as it is in "A's"
-    if not rest or rest[0] in "\n/\\":
+    if not rest or rest[0] in "\n/\\\u2013\u2014\u2192\u3002\uff01\uff0c\uff1b" or rest.startswith("</"):
         return True
     if rest[0] in ".,;:!?&":
         return not rest[1:2].isalnum()
@@ -233,6 +299,8 @@ def _is_a_choice(match: re.Match[str], text: str, options: Mapping[str, str], *,
 
 def _option_of(text: str, options: Mapping[str, str]) -> set[str]:
     """The option whose text this is."""
+    if (both := _TEXT_AND_LETTER.match(text)) and _plain(options.get(both["letter"], "")) == _plain(both["text"]) != "":
+        return {both["letter"]}
     plain = _plain(text)
     same = {letter for letter, option in options.items() if plain and _plain(option) == plain}
     return same if len(same) == 1 else set()

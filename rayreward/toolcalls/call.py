@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rayreward.json_text import MalformedJsonError, is_deeper, load_json
 
-Format = Literal["openai", "hermes", "llama3", "mistral", "pythonic", "json"]
+Format = Literal["openai", "hermes", "function_tags", "llama3", "mistral", "deepseek", "pythonic", "json"]
 """How calls are written; see the module of each name, and `plain_json` for the last."""
 
 MAX_CALLS = 64
@@ -24,10 +24,15 @@ class MalformedCallError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool's name and its arguments: plain values, tuples already turned into lists."""
+    """A tool's name and its arguments: plain values, tuples already turned into lists.
+
+    Attributes:
+        are_texts: whether the format writes every argument as bare text, so that its parameter says what it is.
+    """
 
     name: str
     arguments: Mapping[str, Any]
+    are_texts: bool = field(default=False, repr=False)
 
 
 def read_call(value: Any) -> ToolCall:

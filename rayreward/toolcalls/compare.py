@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rayreward.toolcalls.call import ToolCall
 from rayreward.toolcalls.expected import ExpectedCall, Wanted
 from rayreward.toolcalls.tools import Tool
-from rayreward.toolcalls.values import Rules, fits_alternative, fits_type, is_accepted
+from rayreward.toolcalls.values import Rules, fits_alternative, fits_type, is_accepted, read_text
 
 Strictness = Literal["exact", "permissive", "flexible"]
 """exact: as expected and nothing else. permissive: further arguments do not matter. flexible: further arguments cost
@@ -99,6 +99,7 @@ def compare_call(
     if not _is_name(call.name, expected.name, tools):
         return Comparison(0.0, 0.0, 0.0, 0.0, False, (f"{call.name:.60} is called for {expected.name:.60}",))
     tool = tools.get(expected.name, Tool())
+    call = typed_call(call, expected, tool)
     rules = Rules(exact_texts, strictness == "flexible", expected.nests_alternatives)
     must_be = {name for name, wanted in expected.arguments.items() if not wanted.is_optional or name in tool.required}
     given = call.arguments.keys() & expected.arguments.keys()
@@ -125,6 +126,17 @@ def compare_call(
         is_whole,
         tuple(problems),
     )
+
+
+def typed_call(call: ToolCall, expected: ExpectedCall, tool: Tool) -> ToolCall:
+    """The call, with its arguments read by their parameters' types where its format writes bare texts."""
+    if not call.are_texts:
+        return call
+    values: dict[str, Any] = dict(call.arguments)
+    for name in call.arguments.keys() & expected.arguments.keys():
+        wanted = expected.arguments[name]
+        values[name] = read_text(values[name], _schema_of(name, wanted, tool), wanted.alternatives or ())
+    return ToolCall(call.name, values)
 
 
 def _is_name(given: str, expected: str, tools: Mapping[str, Tool]) -> bool:

@@ -2,7 +2,7 @@
 
 What arrives: a message or a text, and a format's name or "auto". What leaves: `ParsedCalls`, always: a text that means
 to call and cannot be read has a problem instead of calls. A text is read once, by one format: what could be read in
-two ways is read in the first of `_MARKS` that it shows, so that nobody answers twice.
+two ways is read by the mark of `_MARKS` that stands first in it, so that nobody answers twice.
 """
 
 from __future__ import annotations
@@ -16,31 +16,40 @@ from rayreward.errors import shown
 from rayreward.json_text import MAX_CHARS
 from rayreward.messages import Message
 from rayreward.thinking import split_thinking
-from rayreward.toolcalls import hermes, llama3, mistral
+from rayreward.toolcalls import deepseek, function_tags, hermes, llama3, mistral
 from rayreward.toolcalls.call import MAX_CALLS, Format, MalformedCallError, ToolCall
+from rayreward.toolcalls.deepseek import parse_deepseek
+from rayreward.toolcalls.function_tags import parse_function_tags
 from rayreward.toolcalls.hermes import parse_hermes
 from rayreward.toolcalls.llama3 import parse_llama3
 from rayreward.toolcalls.mistral import parse_mistral
 from rayreward.toolcalls.openai import parse_openai
-from rayreward.toolcalls.plain_json import parse_plain_json
+from rayreward.toolcalls.plain_json import calls_in_prose, parse_plain_json
 from rayreward.toolcalls.pythonic import parse_pythonic
 
 _PARSERS: dict[str, Callable[[str], list[ToolCall]]] = {
     "hermes": parse_hermes,
+    "function_tags": parse_function_tags,
     "llama3": parse_llama3,
     "mistral": parse_mistral,
+    "deepseek": parse_deepseek,
     "pythonic": parse_pythonic,
     "json": parse_plain_json,
 }
 
 _MARKS: tuple[tuple[str, Format], ...] = (
     (hermes.OPEN, "hermes"),
+    (function_tags.OPEN, "function_tags"),
     (mistral.TAG, "mistral"),
+    (deepseek.TAG, "deepseek"),
     (llama3.TAG, "llama3"),
     ("<|python_start|>", "pythonic"),
 )
 
-_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "</s>")
+_ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|eom|>", "<|end_of_text|>", "<|endoftext|>", "</s>"),
+    *("<end_of_turn>", "<\uff5cend\u2581of\u2581sentence\uff5c>"),
+)
 """Stop tokens, which some servers leave at the end of a text."""
 
 _BARE_CALL = re.compile(r"(?:\[\s{0,64})?[A-Za-z_][\w.]{0,256}\(")
@@ -94,12 +103,15 @@ def parse_calls(response: Message | str, format: Format | Literal["auto"] = "aut
 
 def detect_format(text: str) -> Format | None:
     """The format that a text shows, None where it calls nothing."""
-    for mark, marked in _MARKS:
-        if mark in text:
-            return marked
+    # The first to stand there: an argument may hold another format's mark.
+    found = [(at, marked) for mark, marked in _MARKS if (at := text.find(mark)) >= 0]
+    if found:
+        return min(found)[1]
     if text.startswith("{"):
         return "llama3" if '"name"' in text and ('"parameters"' in text or '"arguments"' in text) else None
     if "```" in text or text.startswith("[{"):
+        return "json"
+    if calls_in_prose(text):
         return "json"
     return "pythonic" if _BARE_CALL.match(text) and text.endswith((")", "]")) else None
 

@@ -1,4 +1,7 @@
-"""Llama 3: bare JSON, ``{"name": …, "parameters": {…}}``, also behind ``<|python_tag|>``; ``;`` between several."""
+"""Llama 3: bare JSON, ``{"name": …, "parameters": {…}}``, also behind ``<|python_tag|>``.
+
+Between several stands ``;`` or a new line.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,11 @@ def parse_llama3(text: str) -> list[ToolCall]:
 
 
 def _behind_separator(body: str, position: int) -> int:
+    is_new_line = False
     while position < len(body) and body[position].isspace():
+        is_new_line |= body[position] == "\n"
         position += 1
-    if position == len(body):
+    if position == len(body) or (is_new_line and body[position] == "{"):
         return position
     if body[position] != ";":
         raise MalformedCallError("calls in a row must have ';' between them")

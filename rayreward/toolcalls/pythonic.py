@@ -16,7 +16,7 @@ _JSON_NAMES = {"true": True, "false": False, "null": None}
 
 
 def parse_pythonic(text: str) -> list[ToolCall]:
-    """The calls that the text is: a list of them, one, or several with commas between.
+    """The calls that the text is: a list of them, one, or several with commas or new lines between.
 
     Arguments are keywords with literals: no names, no operators, no positions. Dotted names are taken as they stand.
 
@@ -33,8 +33,8 @@ def parse_pythonic(text: str) -> list[ToolCall]:
     try:
         with warnings.catch_warnings():  # an unknown escape such as "\d" warns, and is no mistake of ours
             warnings.simplefilter("ignore")
-            tree = ast.parse(body, mode="eval").body
-        nodes = tree.elts if isinstance(tree, (ast.List, ast.Tuple)) else [tree]
+            statements = ast.parse(body).body
+        nodes = [node for one in statements for node in _expressions(one)]
         if len(nodes) > MAX_CALLS:
             raise MalformedCallError(f"more than {MAX_CALLS} calls")
         return [_read(node) for node in nodes]
@@ -42,6 +42,14 @@ def parse_pythonic(text: str) -> list[ToolCall]:
         if isinstance(error, MalformedCallError):
             raise
         raise MalformedCallError(f"no Python calls: {type(error).__name__}: {str(error)[:80]}") from None
+
+
+def _expressions(statement: ast.stmt) -> list[ast.expr]:
+    """Those of a line: the items of a list, or the one that it is."""
+    if not isinstance(statement, ast.Expr):
+        raise MalformedCallError(f"calls are needed, found {type(statement).__name__}")
+    value = statement.value
+    return value.elts if isinstance(value, (ast.List, ast.Tuple)) else [value]
 
 
 def _read(node: ast.expr) -> ToolCall:

@@ -18,6 +18,8 @@ from rayreward.json_text import MalformedJsonError, load_json
 
 _DROPPED = str.maketrans("'", '"', " ,./-_*^")
 
+_PYTHON_CONSTANTS = {"True": "true", "False": "false", "None": "null"}
+
 _FLOATS = frozenset({"float", "number", "double"})
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -94,6 +96,29 @@ def fits_type(value: Any, schema: Mapping[str, Any]) -> bool:
     return any(_is_instance(value, _TYPES[name]) for name in names) and not (
         isinstance(value, list) and isinstance(items, Mapping) and not all(fits_type(item, items) for item in value)
     )
+
+
+def read_text(text: str, schema: Mapping[str, Any], alternatives: Sequence[Any]) -> Any:
+    """The value of an argument that a format writes as bare text: itself for a text, else what JSON or Python read.
+
+    Nothing tells null from the text "null": for a text it is null where that is accepted.
+
+    Example:
+        >>> read_text("5", {"type": "integer"}, []), read_text("5", {"type": "string"}, []), read_text("True", {}, [])
+        (5, '5', True)
+    """
+    is_text = (
+        _names(schema) & {"string", "str"}
+        if schema.get("type")
+        else any(isinstance(one, str) and one for one in alternatives)
+    )
+    bare = text.strip()
+    if is_text:
+        return None if bare in ("null", "None") and None in alternatives else text
+    try:
+        return load_json(_PYTHON_CONSTANTS.get(bare, bare))
+    except MalformedJsonError:
+        return text
 
 
 def fits_alternative(value: Any, alternatives: Sequence[Any]) -> bool:

@@ -147,3 +147,51 @@ def test_the_seeds_function_without_a_schema_scores_nothing(fields: dict[str, An
     failure = RewardFunction(func=match_function_call)(response="x", function_name="f", **fields).failure
     assert failure is not None
     assert failure.kind is FailureKind.INVALID_INPUT
+
+
+@pytest.mark.parametrize(
+    ("given", "schema", "accepted", "score"),
+    [
+        ("5", {"type": "integer"}, [5], 1.0),
+        ("5", {"type": "string"}, ["5"], 1.0),
+        ("5", {"type": "string"}, [5], 0.0),
+        ("5", {}, [5], 1.0),
+        ("5", {}, ["5"], 1.0),
+        ("five", {"type": "integer"}, [5], 0.0),
+        ("True", {"type": "boolean"}, [True], 1.0),
+        ('["x", 1]', {"type": "array"}, [["x", 1]], 1.0),
+        ("null", {"type": "string"}, ["", None], 1.0),
+        ("null", {"type": "string"}, ["null"], 1.0),
+    ],
+)
+def test_a_text_between_tags_is_read_by_its_parameters_type(
+    given: str, schema: dict[str, Any], accepted: list[Any], score: float
+) -> None:
+    response = f"<tool_call>\n<function=f>\n<parameter=a>\n{given}\n</parameter>\n</function>\n</tool_call>"
+    tools = [{"name": "f", "parameters": {"properties": {"a": schema}}}]
+    output = FunctionCallingReward(score="all")(response=response, label=[{"f": {"a": accepted}}], tools=tools)
+    assert output.score == score
+
+
+RIGHT, WRONG = (f'{{"name": "f", "arguments": {{"a": {value}}}}}' for value in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("response", "score"),
+    [
+        (f"I call {RIGHT}.", 1.0),
+        (f"I call {RIGHT} or {WRONG}.", 0.0),
+        (f"{WRONG}\n{RIGHT}", 0.0),
+        (f"<tool_call>{WRONG}</tool_call> {RIGHT}", 0.0),
+        (f"```json\n{WRONG}\n```\n```json\n{RIGHT}\n```", 0.0),
+        ('<function=f>{"a": 1}</function><function=f>{"a": 2}</function>', 0.0),
+        ("<function=f><parameter=a>1 or 2</parameter></function>", 0.0),
+        ("```python\nf(a=1)\n```\n```python\nf(a=2)\n```", 0.0),
+        ("```python\n# a call\nf(a=1)\n```", 1.0),
+        ("f(a=1); f(a=2)", 0.0),
+        ("f(a=1) or f(a=2)", 0.0),
+        ("if True: f(a=1)", 0.0),
+    ],
+)
+def test_who_answers_twice_has_called_twice(response: str, score: float) -> None:
+    assert FunctionCallingReward(score="all")(response=response, label=[{"f": {"a": [1]}}]).score == score

@@ -158,3 +158,15 @@ def test_a_million_errors_are_not_counted() -> None:
     response = "[" + ",".join(['"x"'] * 200_000) + "]"
     output = JsonSchemaReward({"items": {"type": "integer"}})(response=response)
     assert (output.score, output.metrics["parses"].score) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("wrapper", [
+    lambda schema: {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": schema}},
+    lambda schema: {"type": "json_schema", "name": "n", "schema": schema},
+    lambda schema: {"name": "n", "strict": True, "schema": schema},
+    lambda schema: {"json_schema": {"schema": schema}},
+])  # fmt: skip
+def test_a_wrapper_is_no_schema_that_accepts_everything(wrapper: Any) -> None:
+    schema = wrapper({"type": "object", "required": ["a"]})
+    assert JsonSchemaReward()(response="{}", label=schema).score == 0.0
+    assert JsonSchemaReward(schema)(response='{"a": 1}').score == 1.0

@@ -101,3 +101,18 @@ def test_a_million_characters_are_no_hang(part: str) -> None:
     for options in ({}, {"whole_words": False}, {"ignore_case": False}):
         reward = KeywordReward(["a", "a" * 200, part], counts={"a": [1, 3]}, forbidden_keywords=[part * 20], **options)
         assert reward(response=response).is_valid
+
+
+@pytest.mark.parametrize(
+    ("keyword", "response", "score"),
+    [
+        ("\u4e2d\u6587", "\u6211\u8bf4\u4e2d\u6587\u5417", 1.0),
+        ("GPT", "\u4f7f\u7528GPT\u6a21\u578b", 1.0),
+        ("GPT", "\u4f7f\u7528GPTs\u6a21\u578b", 0.0),
+        ("\u0e44\u0e21\u0e49", "\u0e21\u0e35\u0e44\u0e21\u0e49\u0e2d\u0e22\u0e39\u0e48", 1.0),
+        ("tea", "teas", 0.0),
+        ("\u0447\u0430\u0439", "\u0447\u0430\u0439\u043a\u0430", 0.0),
+    ],
+)
+def test_words_end_where_their_script_has_spaces(keyword: str, response: str, score: float) -> None:
+    assert KeywordReward([keyword])(response=response).score == score

@@ -15,6 +15,11 @@ NOW = ToolCall("now", {})
 ADD_JSON = '{"name": "add", "arguments": {"a": 1}}'
 NOW_JSON = '{"name": "now", "arguments": {}}'
 MILLION = 1_000_000
+DS_BEGIN, DS_END = (f"<\uff5ctool\u2581calls\u2581{what}\uff5c>" for what in ("begin", "end"))
+DS_OPEN, DS_CLOSE = (f"<\uff5ctool\u2581call\u2581{what}\uff5c>" for what in ("begin", "end"))
+DS_SEP = "<\uff5ctool\u2581sep\uff5c>"
+DS_OLD = f'{DS_OPEN}function{DS_SEP}add\n```json\n{{"a": 1}}\n```{DS_CLOSE}'
+DS_NEW = f"{DS_OPEN}now{DS_SEP}{{}}{DS_CLOSE}"
 
 
 @pytest.mark.parametrize(
@@ -39,12 +44,40 @@ MILLION = 1_000_000
         (f"```json\n{ADD_JSON}\n```", "json", [ADD]),
         (f"First ```python\nprint(1)\n``` then ```\n[{ADD_JSON}, {NOW_JSON}]\n```", "json", [ADD, NOW]),
         (f"[{ADD_JSON}]", "json", [ADD]),
+        (f"I add:\n\n{ADD_JSON}\n\nThat is it.", "json", [ADD]),
+        (f"I call [{ADD_JSON}, {NOW_JSON}]", "json", [ADD, NOW]),
+        (f"Either {ADD_JSON} or {NOW_JSON}.", "json", [ADD, NOW]),
+        ("So:\n```python\nadd(a=1)\nnow()\n```", "json", [ADD, NOW]),
+        ("```tool_code\n[add(a=1), now()]\n```", "json", [ADD, NOW]),
+        ("add(a=1)\nnow()", "pythonic", [ADD, NOW]),
+        ('{"name": "add", "parameters": {"a": 1}}\n{"name": "now", "parameters": {}}', "llama3", [ADD, NOW]),
+        ('<function=add>{"a": 1}</function>', "function_tags", [ADD]),
+        ('So <function=add>{"a": 1}</function><function=now>{}</function><|eom_id|>', "function_tags", [ADD, NOW]),
+        ('<function=add>{"a": 1}', "function_tags", [ADD]),
+        ('<function=f>{"a": "</function>"}</function>', "function_tags", [ToolCall("f", {"a": "</function>"})]),
+        (f"{DS_BEGIN}{DS_OLD}{DS_END}<\uff5cend\u2581of\u2581sentence\uff5c>", "deepseek", [ADD]),
+        (f"<think>?</think>So.{DS_BEGIN}{DS_OLD}\n{DS_NEW}{DS_END}", "deepseek", [ADD, NOW]),
+        ('<function=f>{"a": "<tool_call>"}</function>', "function_tags", [ToolCall("f", {"a": "<tool_call>"})]),
     ],
 )  # fmt: skip
 def test_a_format_is_found_and_read(text: str, format: Format, calls: list[ToolCall]) -> None:
     parsed = parse_calls(text)
     assert (parsed.format, list(parsed.calls), parsed.problem) == (format, calls, None)
     assert list(parse_calls(text, format).calls) == calls
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("<function=f>\n<parameter=a>\n1\n</parameter>\n</function>", {"a": "1"}),
+        ("<tool_call>\n<function=f>\n<parameter=a>\nx\n  y\n</parameter>\n</function>\n</tool_call>", {"a": "x\n  y"}),
+        ("<tool_call><function=f></function></tool_call>", {}),
+        ("<function=f><parameter=a></parameter><parameter=b>{</parameter></function>", {"a": "", "b": "{"}),
+    ],
+)
+def test_parameters_in_tags_are_texts(text: str, arguments: dict[str, str]) -> None:
+    parsed = parse_calls(text)
+    assert (parsed.calls, parsed.problem) == ((ToolCall("f", arguments, are_texts=True),), None)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +103,7 @@ def test_openai_calls_stand_beside_the_content(fields: dict[str, Any], calls: li
     "text",
     [
         "", "It is four.", "4", "[1, 2]", '{"name": "Ann", "age": 4}', "```python\nprint(1)\n```", "```json\n[1]\n```",
+        "```python\nimport os\nos.getcwd()\n```", "```\nx = 1\n```", 'Her data: {"name": "Ann", "age": 4}.',
         "<think>[add(a=1)]", "Sure (of course)", "f(x", "see f(x) above", "[", "{", "[see (1)]",
     ],
 )  # fmt: skip
@@ -107,6 +141,23 @@ def test_other_texts_call_nothing(text: str) -> None:
         ("[add(a=1), 3]", "a list of calls"),
         ("add(a=1", "no Python calls"),
         ("```json\n{\n```", "where calls should be"),
+        ("```tool_code\nx = 1\n```", "calls are needed"),
+        (f"I call {ADD_JSON[:-1]}", "where a call should be"),
+        (f"{ADD_JSON}\nand more", "';' between"),
+        ('<function=add>{"a": }</function>', "what <function=add> holds"),
+        ('<function=add>{"a": 1} and more</function>', "does not end"),
+        ("<function=add>a=1</function>", "does not end"),
+        ("<function=add>", "does not end"),
+        ("<function=>{}</function>", "no name"),
+        ("<function=f><parameter=a>1</function>", "without an end"),
+        ("<function=f><parameter=a>1</parameter><parameter=a>2</parameter></function>", "same one twice"),
+        (f"{DS_BEGIN}nothing{DS_END}", "something else"),
+        (f"{DS_BEGIN}{DS_OPEN}{DS_CLOSE}{DS_END}", "no name"),
+        (f"{DS_BEGIN}{DS_OPEN}f{DS_SEP}[{DS_CLOSE}", "DeepSeek's arguments"),
+        (f"{DS_BEGIN}{DS_OPEN}f{DS_SEP}{{}} or not{DS_CLOSE}", "does not end"),
+        (f"{DS_BEGIN}{DS_NEW}and more", "something else"),
+        (f"{DS_BEGIN}{DS_NEW * (MAX_CALLS + 1)}", "more than 64"),
+        ("<function=now>{}</function>" * (MAX_CALLS + 1), "more than 64"),
         (f"```json\n[{ADD_JSON}, 1]\n```", "mixes calls"),
         ("[" + "now()," * (MAX_CALLS + 1) + "]", "more than 64"),
         (f"<tool_call>{NOW_JSON}</tool_call>" * (MAX_CALLS + 1), "more than 64"),
@@ -128,7 +179,20 @@ def test_tool_calls_of_another_shape_have_a_reason(asked: Any) -> None:
     assert parse_calls(Message(role="assistant", tool_calls=asked)).problem
 
 
-@pytest.mark.parametrize("format", ["auto", "openai", "hermes", "llama3", "mistral", "pythonic", "json"])
+@pytest.mark.parametrize(
+    "format",
+    [
+        "auto",
+        "openai",
+        "hermes",
+        "function_tags",
+        "llama3",
+        "mistral",
+        "deepseek",
+        "pythonic",
+        "json",
+    ],
+)
 @pytest.mark.parametrize(
     "part",
     [
@@ -136,6 +200,8 @@ def test_tool_calls_of_another_shape_have_a_reason(asked: Any) -> None:
         "\x00", "\ud800",
         '{"name":', '"', "[TOOL_CALLS]f{}", '<tool_call>{"name":"f"}</tool_call>', "<|python_tag|>",
         "<think>", "</think>", "<|im_end|>", '{"name":"f","arguments":{}};', "x[CALL_ID]", "9",
+        "<function=f>", "<function=f><parameter=a>", "<function=f>{}</function>", '{"name":"f","arguments":', DS_OPEN,
+        DS_BEGIN, DS_NEW,
     ],
 )  # fmt: skip
 def test_a_million_characters_are_no_hang(format: Format, part: str) -> None:
