@@ -163,10 +163,10 @@ def test_calls_of_a_function_or_of_a_method_of_solution(reward: CodeExecutionRew
     ("source", "returned"),
     [
         ("from collections import Counter\ndef f(): return Counter('aab')", "{'a': 2, 'b': 1}"),
-        ("from collections import deque\ndef f(): return deque([1, 2])", "[1, 2]"),
+        ("from collections import deque\ndef f(): return list(deque([1, 2]))", "[1, 2]"),
         ("from collections import namedtuple\ndef f(): return namedtuple('P', 'x y')(1, 2)", "(1, 2)"),
         ("def f(): return (x for x in 'ab')", "['a', 'b']"),
-        ("def f(): return {1: 'a'}.keys()", "[1]"),
+        ("def f(): return {1: 'a'}.keys()", "{1}"),
         ("import enum\nclass E(enum.IntEnum):\n    A = 3\ndef f(): return E.A", "3"),
         ("from fractions import Fraction\ndef f(): return Fraction(1, 2)", "0.5"),
         ("from decimal import Decimal\ndef f(): return Decimal('1.50')", "Decimal('1.5')"),
