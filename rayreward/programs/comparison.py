@@ -96,7 +96,11 @@ def values_match(returned: Any, expected: Any, *, float_tolerance: float | None 
             return returned == expected or _close(float(returned), float(expected), float_tolerance)
         except OverflowError:  # an integer beyond floats, and another one
             return False
-    return bool(returned == expected)
+    return bool(returned == expected) or (_is_nan(returned) and _is_nan(expected))
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _is_number(value: Any) -> bool:

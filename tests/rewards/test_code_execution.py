@@ -271,6 +271,11 @@ def test_programs_may_end_as_python_programs_do(reward: CodeExecutionReward, lin
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+def test_a_program_may_close_its_output(reward: CodeExecutionReward) -> None:
+    source = "import sys\nprint(int(input()) + 1)\nsys.stdout.close()"
+    assert reward(response=program(source), label=[{"input": "1\n", "output": "2\n"}]).score == 1.0
+
+
 def test_a_program_that_does_not_compile_passes_nothing_and_says_why(reward: CodeExecutionReward) -> None:
     output = reward(response=program("int main() { return x; }", "cpp"), label=STDIO, language="cpp")
     assert (output.score, output.metadata["verdicts"]) == (0.0, ["compile_error", "compile_error"])

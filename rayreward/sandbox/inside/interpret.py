@@ -157,7 +157,8 @@ def _flusher() -> Callable[[], bool]:
             streams += [sys.stdout, sys.stderr]
         for stream in streams:
             try:
-                stream.flush()
+                if not getattr(stream, "closed", False):  # as Python itself asks: what it held was taken then
+                    stream.flush()
             except BaseException:  # noqa: BLE001 - full, closed, or no stream
                 is_taken = False
         return is_taken
