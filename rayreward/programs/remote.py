@@ -183,7 +183,8 @@ def _answer_of(line: str) -> Returned | Raised:
         answer = from_json(value)
     except (ValueError, TypeError, RecursionError, KeyError) as error:
         return Raised("CodecError", f"what it answered is no value: {error}"[:200])
-    if isinstance(answer, list) and answer[:1] == ["object"]:
+    told = answer[1] if isinstance(answer, list) and answer[:1] == ["awaited"] and len(answer) == 2 else answer
+    if isinstance(told, list) and told[:1] == ["object"]:
         raise GradingError(
             FailureKind.INVALID_INPUT,
             "a test works on objects of the program's own, which a remote sandbox does not keep; "
