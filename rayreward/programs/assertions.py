@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rayreward.errors import InvalidInputError
+from rayreward.programs.proxies import IN_PLACE
 
 _MODULES = {"np": "numpy", "numpy": "numpy", "pd": "pandas", "pandas": "pandas"}
 """Modules that tests use without importing them: in-process, the program's import did it for both."""
@@ -69,12 +70,14 @@ class Assertions:
         steps: in order.
         names: what the tests take from the program.
         aliases: other names for these (``candidate``).
+        exceptions: those of the names that the tests expect to be raised.
         equations: the same tests as data, where each of them is one: they need no judge.
     """
 
     steps: tuple[Step, ...]
     names: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...] = ()
+    exceptions: tuple[str, ...] = ()
     equations: tuple[Equation, ...] = ()
 
     @property
@@ -112,7 +115,7 @@ def split_asserts(
     """
     preparing = _parse(setup, "test_setup_code").body
     if one_module:
-        module = _parse(texts[0], where)
+        module = _without_import(_parse(texts[0], where))
         preparing, testing, parameter = _split_module(module, preparing, where)
         if parameter is not None and entry_point is None:
             raise InvalidInputError(f"code_execution: {where} has check({parameter}) and needs entry_point, found none")
@@ -124,14 +127,20 @@ def split_asserts(
     names, imports = _names_of_program(everything, testing, entry_point, parameter, where)
     aliases = () if parameter is None or entry_point is None else ((parameter, entry_point),)
     tainted = {*names, *(alias for alias, _ in aliases)}
-    steps = [_step([*imports, *preparing], where, is_test=False)] if imports or preparing else []
+    functions = {node.name for node in everything if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    reached = set(tainted)
+    for body in (preparing, *testing, preparing, *testing):
+        _spread_taint(body, reached)
+    _check_judgeable(everything, reached, where)
+    asked = frozenset(reached - functions)
+    steps = [_step([*imports, *preparing], where, asked, is_test=False)] if imports or preparing else []
     _spread_taint(preparing, tainted)
     for body in testing:
-        is_test = _mentions(body, tainted) and _asserts(body)
+        is_test = _mentions(body, tainted) and _asserts(body, functions)
         _spread_taint(body, tainted)
-        steps.append(_step(body, where, is_test=is_test))
+        steps.append(_step(body, where, asked, is_test=is_test))
     equations = _equations(preparing, testing, dict(aliases), names)
-    found = Assertions(tuple(steps), names, aliases, equations)
+    found = Assertions(tuple(steps), names, aliases, _expected_exceptions(everything, names), equations)
     if not found.count:
         raise InvalidInputError(f"code_execution: {where} holds no assert about the program's functions")
     return found
@@ -231,6 +240,12 @@ def _split_module(
         return [*setup, *others], [called], parameter
     pieces = [[node] for node in module.body]
     tests = [name for name in functions if name.startswith("test")]
+    for name in tests:
+        if functions[name].args.args[len(functions[name].args.defaults) :] or functions[name].decorator_list:
+            raise InvalidInputError(
+                f"code_execution: {where}: {name} takes fixtures or parameters, which are not filled in here; give "
+                f"plain functions, or asserts"
+            )
     return setup, [*pieces, *(ast.parse(f"{name}()").body for name in tests)], None
 
 
@@ -258,13 +273,94 @@ def _own_scope(node: ast.AST) -> Iterator[ast.AST]:
             yield from _own_scope(child)
 
 
-def _asserts(body: Sequence[ast.stmt]) -> bool:
-    """Whether a piece tests something: an assert of its own, or the call of a test function."""
+def _asserts(body: Sequence[ast.stmt], functions: set[str]) -> bool:
+    """Whether a piece tests something: an assert of its own, or the call of a function that tests.
+
+    A call of the program, or ``print`` of one, is none: whatever does not raise would pass it.
+    """
     return any(
-        isinstance(node, ast.Assert) or (isinstance(statement, ast.Expr) and isinstance(node, ast.Call))
+        isinstance(node, ast.Assert) or (isinstance(statement, ast.Expr) and _is_call_of_test(node, functions))
         for statement in body
         for node in _own_scope(statement)
     )
+
+
+def _is_call_of_test(node: ast.AST, functions: set[str]) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = str(getattr(node.func, "attr", None) or getattr(node.func, "id", ""))
+    return name in functions or any(word in name.lower() for word in ("assert", "test", "check"))
+
+
+_EVALUATING = {
+    "eval", "exec", "compile", "__import__", "importlib.import_module", "pickle.loads", "marshal.loads", "os.system",
+    "os.popen", "subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output",
+    "subprocess.Popen", "subprocess.getoutput",
+}  # fmt: skip
+"""What would run a program's answer in the judge, which is no sandbox."""
+
+
+def _check_judgeable(everything: list[ast.stmt], reached: set[str], where: str) -> None:
+    """Refuse tests that could not be judged.
+
+    Raises:
+        InvalidInputError: they run what the program returns, or look at what it prints.
+    """
+    for node in (node for statement in everything for node in ast.walk(statement)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in _EVALUATING and _loaded(_arguments(node)) & reached:
+            raise InvalidInputError(
+                f"code_execution: {where} runs what the program returns, outside of the sandbox; found "
+                f"{ast.unparse(node)[:80]!r}"
+            )
+        name = getattr(node, "attr", None) or getattr(node, "id", "")
+        if name == "redirect_stdout" or (name == "stdout" and isinstance(getattr(node, "ctx", None), ast.Store)):
+            raise InvalidInputError(
+                f"code_execution: {where} looks at what a function prints, which is not seen here; give standard input "
+                f"and output, or compare what it returns"
+            )
+
+
+def _arguments(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def _expected_exceptions(everything: list[ast.stmt], names: Sequence[str]) -> tuple[str, ...]:
+    """The program's names that stand where an exception's class does."""
+    classes: list[ast.expr] = []
+    for node in (node for statement in everything for node in ast.walk(statement)):
+        if isinstance(node, ast.ExceptHandler) and node.type is not None:
+            classes.append(node.type)
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("raises", "assertRaises"):
+            classes += node.args[:1]
+    return tuple(sorted(_loaded(classes) & {*names}))
+
+
+_PROGRAMS_MODULES = ("solution", "main", "program", "submission", "your_module")
+"""What data sets call the module under test (KodCode: ``from solution import f``)."""
+
+
+def _without_import(module: ast.Module) -> ast.Module:
+    kept = [node for node in module.body if not (isinstance(node, ast.ImportFrom) and node.module in _PROGRAMS_MODULES)]
+    return ast.Module(kept, type_ignores=[])
+
+
+def _mark_in_place(module: ast.Module, asked: frozenset[str]) -> None:
+    """Mark the statements that only call the program."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _asks(node, asked):
+            call = node.value
+            name = ast.copy_location(ast.Name(IN_PLACE, ast.Load()), call)
+            node.value = ast.copy_location(ast.Call(name, [call.func, *call.args], call.keywords), call)
+
+
+def _asks(node: ast.AST, names: Iterable[str]) -> bool:
+    """Whether it is a statement that calls one of the names, or a method of what one of them is."""
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
+        return False
+    root: ast.AST = node.value
+    while isinstance(root, (ast.Call, ast.Attribute)):
+        root = root.func if isinstance(root, ast.Call) else root.value
+    return isinstance(root, ast.Name) and root.id in names
 
 
 def _used_helpers(source: str, using: list[ast.stmt], entry_point: str | None) -> list[ast.stmt]:
@@ -371,13 +467,18 @@ def _spread_taint(body: Sequence[ast.stmt], tainted: set[str]) -> None:
     for statement in body:
         if _mentions([statement], tainted):
             tainted |= _bound([statement])
+        for node in ast.walk(statement):
+            if _asks(node, tainted) and isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                tainted |= {argument.id for argument in node.value.args if isinstance(argument, ast.Name)}
 
 
-def _step(body: Sequence[ast.stmt], where: str, *, is_test: bool) -> Step:
+def _step(body: Sequence[ast.stmt], where: str, asked: frozenset[str], *, is_test: bool) -> Step:
     module = ast.Module(list(body), type_ignores=[])
     try:
+        shown = _shown(body)
+        _mark_in_place(module, asked)
         # Neither this process's -O, which would drop the asserts, nor its __future__ imports.
         code = compile(module, "<tests>", "exec", dont_inherit=True, optimize=0)
-        return Step(marshal.dumps(code), _shown(body), is_test)
+        return Step(marshal.dumps(code), shown, is_test)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InvalidInputError(f"code_execution: {where} cannot be compiled: {error}") from None

@@ -6,6 +6,7 @@ time linear in what it is given.
 
 from __future__ import annotations
 
+import collections
 import math
 from typing import Any, Literal
 
@@ -64,7 +65,7 @@ def _close(one: float, other: float, tolerance: float) -> bool:
 
 
 def values_match(returned: Any, expected: Any, *, float_tolerance: float | None = None) -> bool:
-    """Whether a plain value is the expected one, which JSON has held: a tuple there is a list.
+    """Whether a plain value is the expected one, which JSON has held: a tuple there is a list, an integer key a text.
 
     Example:
         >>> values_match((1, [2, (3,)]), [1, [2, [3]]]), values_match(0.1 + 0.2, 0.3, float_tolerance=1e-9)
@@ -72,7 +73,7 @@ def values_match(returned: Any, expected: Any, *, float_tolerance: float | None 
     """
     if isinstance(expected, (list, tuple)):
         return (
-            isinstance(returned, (list, tuple))
+            isinstance(returned, (list, tuple, collections.deque, range))
             and len(returned) == len(expected)
             and all(
                 values_match(one, other, float_tolerance=float_tolerance)
@@ -80,6 +81,8 @@ def values_match(returned: Any, expected: Any, *, float_tolerance: float | None 
             )
         )
     if isinstance(expected, dict):
+        if isinstance(returned, dict) and all(isinstance(key, str) for key in expected):
+            returned = {str(key) if type(key) is int else key: value for key, value in returned.items()}
         return (
             isinstance(returned, dict)
             and len(returned) == len(expected)
@@ -93,7 +96,11 @@ def values_match(returned: Any, expected: Any, *, float_tolerance: float | None 
             return returned == expected or _close(float(returned), float(expected), float_tolerance)
         except OverflowError:  # an integer beyond floats, and another one
             return False
-    return bool(returned == expected)
+    return bool(returned == expected) or (_is_nan(returned) and _is_nan(expected))
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _is_number(value: Any) -> bool:

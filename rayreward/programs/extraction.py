@@ -51,7 +51,7 @@ def extract_program(response: str, tags: frozenset[str], *, choice: Choice = "la
 
 
 def fenced_blocks(text: str) -> Iterator[Block]:
-    """The blocks between fences of three or more backticks or tildes, in order."""
+    """The blocks between fences of three or more backticks or tildes, in order; those of Markdown are looked into."""
     fence, tag, indent = "", "", 0
     lines: list[str] = []
     for line in io.StringIO(text, newline="\n"):  # not splitlines, which also splits at form feeds
@@ -60,7 +60,9 @@ def fenced_blocks(text: str) -> Iterator[Block]:
         length = len(bare) - len(bare.lstrip(mark)) if mark in ("`", "~") and mark else 0
         if not fence:
             if length >= 3 and not (mark == "`" and "`" in bare[length:]):  # ```x``` is code within a line
-                fence, tag, indent = mark * length, _tag_of(bare[length:]), len(line) - len(bare)
+                tag = _tag_of(bare[length:])
+                if tag not in _MARKDOWN:
+                    fence, indent = mark * length, len(line) - len(bare)
         elif length >= len(fence) and mark == fence[0] and not bare[length:].strip():
             yield Block(tag, "".join(lines))
             fence, lines = "", []
@@ -68,6 +70,10 @@ def fenced_blocks(text: str) -> Iterator[Block]:
             lines.append(_without_indent(line, indent))
     if fence:
         yield Block(tag, "".join(lines))
+
+
+_MARKDOWN = ("markdown", "md")
+"""Tags of a whole answer that was put into a fence, with the program's own fence inside."""
 
 
 def _tag_of(info: str) -> str:

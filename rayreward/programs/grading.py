@@ -23,9 +23,11 @@ from rayreward.programs.errors import GradingError
 from rayreward.programs.executor import Answering, Executor, Run
 from rayreward.programs.judge import Judge, Outcome, Request
 from rayreward.programs.languages import Language
-from rayreward.programs.proxies import NoPlainValueError, ProgramError, made_number, travelling
-from rayreward.programs.stub import ANSWER, STUB
+from rayreward.programs.made import ProgramError, restored
+from rayreward.programs.proxies import NoPlainValueError, travelling
+from rayreward.programs.stub import ANSWER, MOST_NAMES, STUB
 from rayreward.sandbox import Ended, Raised, Returned
+from rayreward.sandbox.inside.codec import CodecError, encode
 from rayreward.types import FailureKind
 
 Verdict = Literal[
@@ -273,16 +275,18 @@ def _call_result(program: _Program, case: CallCase | Equation, settings: Grading
         args, kwargs = travelling(list(case.args)), travelling(dict(case.kwargs))
     except (NoPlainValueError, RecursionError) as error:
         raise GradingError(FailureKind.INVALID_INPUT, f"the arguments of {test} cannot travel: {error}") from error
-    answer = program.call(Request("call", None, case.function, args, kwargs))
+    request = Request("call", None, case.function, args, kwargs)
+    answer = program.call(request)
     ending = program.next_test()
     if ending is not None:
         return Result(ending.verdict, ending.detail, test)
+    _check_was_sent(answer, request, test)
     kind, value = _answer_of(answer)
     if kind == "raised":
-        return Result("runtime_error", f"{value[0]}: {value[1]}"[:200], test)
+        return Result("runtime_error", f"{value[0][0]}: {value[1]}"[:200], test)
     if kind == "made":
         try:
-            kind, value = "value", made_number(*value)
+            kind, value = "value", restored(value)
         except ProgramError as error:
             return Result("wrong_answer", str(error), test)
     if isinstance(case, Equation):
@@ -307,21 +311,58 @@ def _answer_of(answer: Returned | Raised | Ended | None) -> tuple[str, Any]:
     if answer is None or isinstance(answer, Ended):
         return "ended", None
     if isinstance(answer, Raised):
-        return "raised", (answer.type_name, answer.message)
+        return "raised", ([answer.type_name], answer.message)
     match answer.value:
+        case ["raised", [list(names), str(message)]] if 0 < len(names) <= MOST_NAMES and _are_texts(names):
+            return "raised", (names, message)
+        case ["changed", [list(args), dict(kwargs)]]:
+            return "changed", (args, kwargs)
+        case ["awaited", value]:
+            kind, value = _value_of(value)
+            return ("awaited", (kind, value)) if kind != "raised" else (kind, value)
+    return _value_of(answer.value)
+
+
+def _value_of(answer: Any) -> tuple[str, Any]:
+    match answer:
         case ["value", value]:
             return "value", value
+        case ["made", value]:
+            return "made", value
         case ["object", [int(number), str(name)]]:
             return "object", (number, name)
-        case ["made", [str(name), str(text)]]:
-            return "made", (name, text)
-    return "raised", ("TypeError", "what answers calls was changed")
+    return "raised", (["TypeError"], "what answers calls was changed")
+
+
+def _are_texts(names: list[Any]) -> bool:
+    return all(type(name) is str for name in names)
+
+
+def _check_was_sent(answer: Returned | Raised | Ended | None, request: Request, test: str) -> None:
+    """Tell what the tests send and cannot be sent from a program that says so.
+
+    Raises:
+        GradingError: the arguments are too many, too large or too deep.
+    """
+    if not isinstance(answer, Raised) or answer.type_name != "CodecError":
+        return
+    try:
+        encode((0, ANSWER, (request.what, request.target, request.name, request.args, request.kwargs), {}))
+    except CodecError as error:
+        raise GradingError(FailureKind.INVALID_INPUT, f"the arguments of {test:.120} cannot be sent: {error}") from None
 
 
 def _grade_asserts(program: _Program, asserts: Assertions, judge: Judge, settings: GradingSettings) -> Grade:
+    is_first = True
+
     def ask(request: Request) -> tuple[str, Any]:
-        kind, value = _answer_of(program.call(request))
-        if kind == "object":
+        nonlocal is_first
+        answer = program.call(request)
+        if is_first:  # later ones may be made of what the program has answered
+            _check_was_sent(answer, request, request.name)
+        is_first = False
+        kind, value = _answer_of(answer)
+        if kind == "object" or (kind == "awaited" and value[0] == "object"):
             program.holds_objects()
         return kind, value
 

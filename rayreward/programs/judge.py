@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -160,15 +161,22 @@ class _Killable:
 def _conversation(
     connection: socket.socket, asserts: Assertions, ask: Callable[[Request], tuple[str, Any]], limit_s: float
 ) -> Iterator[Outcome]:
-    asked = False
+    asked, until = False, None
     try:
-        channel.send(connection, ([step.code for step in asserts.steps], asserts.names, asserts.aliases))
+        channel.send(
+            connection, ([step.code for step in asserts.steps], asserts.names, asserts.aliases, asserts.exceptions)
+        )
         while True:
-            message = channel.receive(connection, within_s=limit_s)
+            within_s = limit_s if until is None else until - time.monotonic()
+            message = channel.receive(connection, within_s=within_s)
             if message[0] == "ask":
                 asked = True
-                _reply(connection, ask(Request(*message[1:])))
+                answer = ask(Request(*message[1:]))
+                if answer[0] == "ended" and until is None:
+                    until = time.monotonic() + limit_s  # a loop with a bare except would ask for ever
+                _reply(connection, answer)
             elif message[0] == "step":
+                until = None
                 _, kind, text, last_answer = message
                 yield Outcome(kind, text, asked, last_answer)
             else:
@@ -183,4 +191,4 @@ def _reply(connection: socket.socket, answer: tuple[str, Any]) -> None:
     try:
         channel.send(connection, answer)
     except (RecursionError, MemoryError, ValueError) as error:  # nested too deep to travel further
-        channel.send(connection, ("raised", (type(error).__name__, "the value cannot travel")))
+        channel.send(connection, ("raised", ([type(error).__name__], "the value cannot travel")))

@@ -21,7 +21,7 @@ import traceback
 from typing import Any
 
 from rayreward.programs import channel
-from rayreward.programs.proxies import NoPlainValueError, ProgramEndedError, Remote
+from rayreward.programs.proxies import IN_PLACE, NoPlainValueError, ProgramEndedError, Remote, call_in_place, expect
 
 _MAX_MESSAGE_CHARS = 300
 
@@ -56,7 +56,7 @@ def _warm_up() -> None:
     for _ in range(_WARM_UP_COUNT):
         one, other = socket.socketpair()
         with one, other:
-            channel.send(one, ([code], ("f",), ()))
+            channel.send(one, ([code], ("f",), (), ()))
             channel.send(one, ("value", {"a": 1}))
             judge(other)
 
@@ -82,7 +82,7 @@ def _become_judge(number: int, memory_bytes: int) -> None:
 
 def judge(connection: socket.socket) -> None:
     """Run the steps that arrive, and say what became of each."""
-    steps, names, aliases = channel.receive(connection)
+    steps, names, aliases, exceptions = channel.receive(connection)
     last: list[str] = []
 
     def ask(what: str, target: Any, name: str, args: Any, kwargs: Any) -> tuple[str, Any]:
@@ -96,6 +96,7 @@ def judge(connection: socket.socket) -> None:
 
     space: dict[str, Any] = {"__name__": "tests", **{name: Remote(ask, None, name) for name in names}}
     space.update({alias: space[name] for alias, name in aliases})
+    space.update({**expect(exceptions), IN_PLACE: call_in_place})
     random.seed(0)  # tests that draw their cases draw the same ones for every program
     for code in steps:
         last.clear()

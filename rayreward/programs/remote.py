@@ -146,7 +146,7 @@ class _RemoteCandidate:
     """A Python program there; see `rayreward.programs.executor.Answering`."""
 
     def __init__(self, executor: RemoteExecutor, source: str) -> None:
-        self._executor, self._source = executor, source + _MAIN
+        self._executor, self._source = executor, _MAIN.replace(_PLACE, repr(source))
         self.loaded: Returned | Raised | Ended = Returned(None)  # known with the first call, which loads it too
 
     def call(
@@ -183,7 +183,8 @@ def _answer_of(line: str) -> Returned | Raised:
         answer = from_json(value)
     except (ValueError, TypeError, RecursionError, KeyError) as error:
         return Raised("CodecError", f"what it answered is no value: {error}"[:200])
-    if isinstance(answer, list) and answer[:1] == ["object"]:
+    told = answer[1] if isinstance(answer, list) and answer[:1] == ["awaited"] and len(answer) == 2 else answer
+    if isinstance(told, list) and told[:1] == ["object"]:
         raise GradingError(
             FailureKind.INVALID_INPUT,
             "a test works on objects of the program's own, which a remote sandbox does not keep; "
@@ -267,17 +268,19 @@ def _source_of_codec() -> str:
     return "\n".join(inspect.getsource(function) for function in (to_json, from_json, _check_hashes))
 
 
-_MAIN = f"""
+_PLACE = "THE_PROGRAM"
 
+_MAIN = f"""
 def __rayreward_main__():
-    import sys, json
-    import collections
+    import collections, json, sys, types
     space = {{"MAX_DEPTH": {MAX_DEPTH}, "MAX_COLLISIONS": {MAX_COLLISIONS}, "Opaque": object, "Any": object}}
     space |= {{"Counter": collections.Counter, "Sequence": collections.abc.Sequence}}
     exec({_source_of_codec()!r}, space)
     mark, args, kwargs = json.loads(sys.stdin.readline())
+    program = sys.modules["program"] = types.ModuleType("program")
+    exec(compile({_PLACE}, "program.py", "exec"), program.__dict__)
     try:
-        value = {ANSWER}(*space["from_json"](args), **space["from_json"](kwargs))
+        value = program.{ANSWER}(*space["from_json"](args), **space["from_json"](kwargs))
         answer = ["value", space["to_json"](value)]
     except BaseException as error:
         answer = ["raised", [type(error).__name__, str(error)[:500]]]
@@ -286,4 +289,4 @@ def __rayreward_main__():
 
 __rayreward_main__()
 """
-"""What is appended for a run: the call that standard input asks for. It holds nothing of the tests."""
+"""What a run runs: the program, as an import would, and then the call that standard input asks for."""

@@ -54,8 +54,8 @@ class CodeExecutionReward(RewardFunction):
     ms of CPU, 6 ms where its asserts are more than equations of literals, and then its own time.
 
     What games it: tests that are too few or too weak. Tests that use the program's own helpers trust these, unless the
-    label's ``prompt`` defines them. An object of the program's own class equals itself only, and arguments that a
-    program changes in place are not seen to change.
+    label's ``prompt`` defines them. An object of the program's own class equals itself only, and arguments are seen to
+    change only where a test uses no value of the call.
 
     Args:
         language: python, javascript, cpp or bash; the metadata's ``language`` goes before it. Asserts and calls are

@@ -118,7 +118,7 @@ class Sandbox:
         return replace(running.wait(deadline_s), note=f"{program.argv[0]} could not be run: {problem}")
 
     def open_python(self, source: str, *, limits: SandboxLimits | None = None, stdin: bytes = b"") -> Candidate:
-        """Execute a source as ``__main__`` in a process that then answers calls.
+        """Execute a source, as an import of it would, in a process that then answers calls.
 
         Raises:
             SandboxError: as for `run`.

@@ -66,3 +66,10 @@ def test_values_are_compared_as_json_would_hold_them(
     returned: Any, expected: Any, tolerance: float | None, is_match: bool
 ) -> None:
     assert values_match(returned, expected, float_tolerance=tolerance) is is_match
+
+
+def test_what_json_cannot_hold_is_compared_as_it_would_hold_it() -> None:
+    assert values_match({1: [(2,)]}, {"1": [[2]]})
+    assert not values_match({1: 2}, {"1": 3})
+    assert values_match([float("nan")], [float("nan")])
+    assert not values_match(float("nan"), 1.0, float_tolerance=0.1)

@@ -49,3 +49,8 @@ def test_a_hostile_megabyte_is_read_once(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
     found = extract_program(text, PYTHON)
     assert found is None or len(found) <= len(text)
+
+
+def test_a_fence_of_markdown_around_the_answer_is_looked_into() -> None:
+    text = "```markdown\nSo:\n```python\nx = 1\n```\n```\n"
+    assert extract_program(text, frozenset({"python"})) == "x = 1\n"

@@ -40,6 +40,12 @@ def test_asserts_are_judged_here_and_calls_run_there(reward: CodeExecutionReward
     assert not any("assert add" in json.dumps(asked) for asked in server.asked)  # nor what is expected
 
 
+def test_a_program_is_imported_there_too(reward: CodeExecutionReward) -> None:
+    source = "import sys\ndef add(a, b): a.append(b)\nif __name__ == '__main__':\n    print(sys.stdin.readline())"
+    test = "a = [1]\nadd(a, (2,))\nassert a == [1, (2,)]"
+    assert reward(response=f"```python\n{source}\n```", label=[test]).score == 1.0
+
+
 def test_programs_that_read_and_print(reward: CodeExecutionReward) -> None:
     right, wrong = "n = int(input())\nprint(n * n)", "n = int(input())\nprint(9)"
     assert reward(response=right, label=STDIO).score == 1.0

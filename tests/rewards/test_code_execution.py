@@ -163,10 +163,10 @@ def test_calls_of_a_function_or_of_a_method_of_solution(reward: CodeExecutionRew
     ("source", "returned"),
     [
         ("from collections import Counter\ndef f(): return Counter('aab')", "{'a': 2, 'b': 1}"),
-        ("from collections import deque\ndef f(): return deque([1, 2])", "[1, 2]"),
+        ("from collections import deque\ndef f(): return list(deque([1, 2]))", "[1, 2]"),
         ("from collections import namedtuple\ndef f(): return namedtuple('P', 'x y')(1, 2)", "(1, 2)"),
         ("def f(): return (x for x in 'ab')", "['a', 'b']"),
-        ("def f(): return {1: 'a'}.keys()", "[1]"),
+        ("def f(): return {1: 'a'}.keys()", "{1}"),
         ("import enum\nclass E(enum.IntEnum):\n    A = 3\ndef f(): return E.A", "3"),
         ("from fractions import Fraction\ndef f(): return Fraction(1, 2)", "0.5"),
         ("from decimal import Decimal\ndef f(): return Decimal('1.50')", "Decimal('1.5')"),
@@ -271,6 +271,11 @@ def test_programs_may_end_as_python_programs_do(reward: CodeExecutionReward, lin
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+def test_a_program_may_close_its_output(reward: CodeExecutionReward) -> None:
+    source = "import sys\nprint(int(input()) + 1)\nsys.stdout.close()"
+    assert reward(response=program(source), label=[{"input": "1\n", "output": "2\n"}]).score == 1.0
+
+
 def test_a_program_that_does_not_compile_passes_nothing_and_says_why(reward: CodeExecutionReward) -> None:
     output = reward(response=program("int main() { return x; }", "cpp"), label=STDIO, language="cpp")
     assert (output.score, output.metadata["verdicts"]) == (0.0, ["compile_error", "compile_error"])

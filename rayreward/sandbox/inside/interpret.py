@@ -90,7 +90,7 @@ def serve_calls(connection: int, source: str) -> NoReturn:
     """Execute a source, then answer calls of its globals until the other side hangs up."""
     leave, flush = os._exit, _flusher()
     try:
-        main = _main_module()
+        main = _main_module("program")  # as tests import it: what stands under `if __name__ == "__main__"` stays out
         answer = _answer(lambda: exec(compile(source, FILE_NAME, "exec"), main.__dict__), 0)
         flush()
         send(connection, answer)
@@ -138,10 +138,10 @@ def _find(main: types.ModuleType, name: str) -> Any:
     return found
 
 
-def _main_module() -> types.ModuleType:
-    main = types.ModuleType("__main__")
+def _main_module(name: str = "__main__") -> types.ModuleType:
+    main = types.ModuleType(name)
     main.__dict__["__builtins__"] = sys.modules["builtins"]
-    sys.modules["__main__"] = main
+    sys.modules["__main__"] = sys.modules[name] = main
     sys.argv[:] = [FILE_NAME]
     return main
 
@@ -157,7 +157,8 @@ def _flusher() -> Callable[[], bool]:
             streams += [sys.stdout, sys.stderr]
         for stream in streams:
             try:
-                stream.flush()
+                if not getattr(stream, "closed", False):  # as Python itself asks: what it held was taken then
+                    stream.flush()
             except BaseException:  # noqa: BLE001 - full, closed, or no stream
                 is_taken = False
         return is_taken
