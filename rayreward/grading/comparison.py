@@ -97,6 +97,8 @@ def compare_values(gold: Value, given: Value, terms: Terms) -> Verdict:
         )
     if isinstance(gold, Equation) and isinstance(given, Equation):
         return _compare_equations(gold, given)
+    if isinstance(gold, Scalar) and isinstance(given, Equation) and given.stated is not None:
+        return _compare_ratios(gold.ratio, given.stated, terms)  # a + b = 12 where 12 is asked for
     if isinstance(gold, Matrix | Row) and isinstance(given, Matrix | Row):
         return Verdict(None, "a vector in another form")
     if isinstance(gold, Words | Based) and type(gold) is type(given):
@@ -244,6 +246,8 @@ def _compare_several(gold: Value, given: Value, terms: Terms) -> Verdict:
         return _compare_lists_and_rows(given, gold, terms)
     if isinstance(gold, Several) and isinstance(given, Named):
         named: Value = given.value
+        if isinstance(named, Row) and all(isinstance(value, Named) for value in gold.values):  # (a, b) = (5, 7)
+            return _compare_in_order(gold.values, named.items, terms)
         given = named if isinstance(named, Several) else Several((given,))
     wanted = _unnamed(gold.values if isinstance(gold, Several) else (gold,))
     found = _unnamed(given.values if isinstance(given, Several) else (given,))
