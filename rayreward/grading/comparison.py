@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rayreward.grading.intervals import as_region, same_regions
+from rayreward.grading.intervals import as_union, same_regions
 from rayreward.grading.magnitudes import approximately, is_surely_not_zero
 from rayreward.grading.sums import PI, Arithmetic, E, Ratio, TooLargeError
 from rayreward.grading.units import Unit
@@ -102,10 +102,17 @@ def compare_values(gold: Value, given: Value, terms: Terms) -> Verdict:
     if isinstance(gold, Matrix | Row) and isinstance(given, Matrix | Row):
         return Verdict(None, "a vector in another form")
     if isinstance(gold, Words | Based) and type(gold) is type(given):
-        return Verdict(gold == given, "compared as text")
+        is_equal = gold == given or (isinstance(given, Words) and _CLOCK.sub("", given.text) == _clock_of(gold))
+        return Verdict(is_equal, "compared as text")
     return Verdict(False, f"{_KINDS[type(given)]} where {_KINDS[type(gold)]} is right")
 
 
+def _clock_of(gold: Value) -> str | None:
+    """A time of the day without morning or evening, None where it is another text."""
+    return gold.text if isinstance(gold, Words) and re.fullmatch(r"\d+ : \d+", gold.text) else None
+
+
+_CLOCK = re.compile(r" [ap]m$")
 _KINDS: dict[type, str] = {
     Scalar: "a number or an expression", Based: "a number in a base", Words: "words", Row: "values in brackets",
     Matrix: "a matrix", Equation: "an equation",
@@ -216,7 +223,7 @@ def _proportion(gold: Ratio, given: Ratio) -> Ratio:
 
 
 def _compare_regions(gold: Value, given: Value) -> Verdict:
-    ones, others = as_region(gold), as_region(given)
+    ones, others = as_union(gold), as_union(given)
     if isinstance(gold, Equation) or isinstance(given, Equation):
         return Verdict(None, "an interval and an inequality that is not solved")
     if ones is None or others is None:

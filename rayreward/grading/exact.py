@@ -123,4 +123,7 @@ def _compare_unread(gold: str, given: str, terms: Terms) -> Verdict | None:
 
 
 def _spelled(text: str) -> str:
-    return joined(tokenise(text)).replace("{ ", "").replace(" }", "")
+    tokens = tokenise(text)
+    if "cases" in text:  # x & \text{if } x > 0, and x, & x > 0
+        tokens = [token for token in tokens if token.text not in ("if", "for", "when", ",")]
+    return joined(tokens).replace("{ ", "").replace(" }", "")

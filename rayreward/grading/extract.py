@@ -28,6 +28,9 @@ _MAX_RAW_CHARS = 200_000
 _MAX_BOXES = 16
 """Boxes that are compared with each other."""
 
+_MAX_HEADING = 60
+"""Characters of a line that is nothing but ``Final answer:``."""
+
 _MAX_TRIES = 64
 """Times that the word box is looked at, from the end, for a box that closes."""
 
@@ -42,6 +45,11 @@ _LINE = re.compile(
 )
 _SAID = re.compile(r"answer[ \t]{1,20}is[ \t]{0,20}:?[ \t]{0,20}([^\n]{1,1000})", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3}){1,20}|\d{1,400})(?:\.\d{1,400})?(?:/\d{1,400})?(?![\w])%?")
+_HEADING = re.compile(
+    r"[ \t]{0,20}(?:[*#]{1,6}[ \t]{0,4})?(?:(?:the[ \t]{1,4})?final[ \t]{1,4}answer|answer(?=[ \t]{0,4}[:*]))[ \t*:]{0,20}",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"\s(?:because|since|where|which)\s|,\s(?:as|so|because|since|where|which|and so)\s")
 _SENTENCE_END = re.compile(r"\.\s")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _SPACES = re.compile(r"\s{2,}|[\t\n\r\f\v]")
@@ -100,7 +108,8 @@ def extract_last_answer(response: str) -> Extracted | None:
 def _extracted(raw: str, form: Form) -> Extracted:
     text = tidied(raw)
     if len(text) > len("answer is") and (said := _SAID.search(text, 0, MAX_ANSWER_CHARS)) is not None:
-        text = tidied(said.group(1))
+        inside = said.group(1)
+        text = tidied(inside[1:] if inside.startswith("}") else inside)  # \text{The answer is } 5
     return Extracted(text[:MAX_ANSWER_CHARS], form, len(text) if len(text) > MAX_ANSWER_CHARS else 0)
 
 
@@ -174,10 +183,14 @@ def _last_hashes(response: str) -> _Found | None:
 
 
 def _last_statement(response: str) -> _Found | None:
-    start = len(response) + 1
+    start, below = len(response) + 1, ""
     while start > 0:  # line by line from the end: ten times faster than one search from the beginning
         end, start = start - 1, response.rfind("\n", 0, start - 1) + 1
         line = response[start:end]
+        if below and len(line) < _MAX_HEADING and _HEADING.fullmatch(line):  # the answer stands in the next line
+            return _Found(start, _boxed_inside(below))
+        if line.strip():
+            below = line[:MAX_ANSWER_CHARS]
         found = _LINE.match(line)
         if found is None and "answer" in (lowered := line.lower()):
             found = _SAID.search(line, max(0, lowered.rfind("answer is")))
@@ -185,6 +198,8 @@ def _last_statement(response: str) -> _Found | None:
             said = found.group(1)
             if "." in said:
                 said = _SENTENCE_END.split(said, maxsplit=1)[0]
+            if "box" not in said:
+                said = _CLAUSE.split(said, maxsplit=1)[0]
             return _Found(start + found.start(), _boxed_inside(said))
         if not start:
             return None

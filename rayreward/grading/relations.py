@@ -74,7 +74,9 @@ def _read_equalities(sides: list[Sequence[Token]], signs: list[str], read: ReadS
         return Named(name, value, variable)
     values = [read(side) for side in sides]
     if len(values) > 2 and _counts_variables(values[0]) > 1 and not any(map(_counts_variables, values[1:])):
-        return Named(" ".join(token.text for token in sides[0]), _one_of_chain(values[1:], signs[1:]))  # a + b = 5 + 7 = 12
+        return Named(
+            " ".join(token.text for token in sides[0]), _one_of_chain(values[1:], signs[1:])
+        )  # a + b = 5 + 7 = 12
     has_variables = any(isinstance(value, Scalar) and value.ratio.variables for value in values)
     if has_variables and signs == ["="]:
         left, right = values
