@@ -33,6 +33,9 @@ from rayreward.grading.values import (
 
 _PERCENT = re.compile(r"percent|%", re.IGNORECASE)
 
+_DIGITS = re.compile(r"\( .*\d")
+"""Of a function's argument, in a name."""
+
 _MAX_PAIRED = 60
 """Values of a list that are compared pair by pair."""
 
@@ -172,6 +175,8 @@ def _compare_named(gold: Value, given: Value, terms: Terms) -> Verdict:
             if ones is not None and others is not None:
                 return _compare_equations(ones, others)
             return Verdict(False, f"{given.name} where {gold.name} is asked for")
+        if gold.name != given.name and _DIGITS.search(gold.name) and _DIGITS.search(given.name):
+            return Verdict(False, f"{given.name} where {gold.name} is asked for")  # f(2) = 5 is not f(3) = 5
         return compare_values(gold.value, given.value, terms)
     if isinstance(given, Equation) and isinstance(gold, Named):
         equation = _as_difference(gold)

@@ -46,10 +46,13 @@ _LINE = re.compile(
 _SAID = re.compile(r"answer[ \t]{1,20}is[ \t]{0,20}:?[ \t]{0,20}([^\n]{1,1000})", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3}){1,20}|\d{1,400})(?:\.\d{1,400})?(?:/\d{1,400})?(?![\w])%?")
 _HEADING = re.compile(
-    r"[ \t]{0,20}(?:[*#]{1,6}[ \t]{0,4})?(?:(?:the[ \t]{1,4})?final[ \t]{1,4}answer|answer(?=[ \t]{0,4}[:*]))[ \t*:]{0,20}",
+    r"[ \t]{0,20}(?:[*#]{1,6}[ \t]{0,4})?"
+    r"(?:(?:the[ \t]{1,4})?final[ \t]{1,4}answer|(?:(?<=#)|(?<=# ))answer|answer(?=[ \t]{0,4}[:*]))[ \t*:]{0,20}",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"\s(?:because|since|where|which)\s|,\s(?:as|so|because|since|where|which|and so)\s")
+_SHOUTED = re.compile(r"(?<=[a-z]{3})!\s{0,9}$")
+_LAYOUT_SIGNS = " \t\r$\\[]`*"
 _SENTENCE_END = re.compile(r"\.\s")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _SPACES = re.compile(r"\s{2,}|[\t\n\r\f\v]")
@@ -189,7 +192,7 @@ def _last_statement(response: str) -> _Found | None:
         line = response[start:end]
         if below and len(line) < _MAX_HEADING and _HEADING.fullmatch(line):  # the answer stands in the next line
             return _Found(start, _boxed_inside(below))
-        if line.strip():
+        if line.strip(_LAYOUT_SIGNS):
             below = line[:MAX_ANSWER_CHARS]
         found = _LINE.match(line)
         if found is None and "answer" in (lowered := line.lower()):
@@ -199,7 +202,7 @@ def _last_statement(response: str) -> _Found | None:
             if "." in said:
                 said = _SENTENCE_END.split(said, maxsplit=1)[0]
             if "box" not in said:
-                said = _CLAUSE.split(said, maxsplit=1)[0]
+                said = _SHOUTED.sub("", _CLAUSE.split(said, maxsplit=1)[0])
             return _Found(start + found.start(), _boxed_inside(said))
         if not start:
             return None

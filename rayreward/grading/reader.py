@@ -21,7 +21,6 @@ from rayreward.grading.units import SHORT_UNITS, Unit, read_unit
 from rayreward.grading.values import (
     Based,
     Matrix,
-    Named,
     Piece,
     Refused,
     Region,
@@ -81,7 +80,7 @@ def _read_answer(tokens: Sequence[Token]) -> Value:
     tokens = _without_scenery(tokens)
     labelled = _after_label(tokens)
     if labelled is not None:
-        return Named(joined(list(tokens[: len(tokens) - len(labelled)])).casefold(), _read_answer(labelled))
+        return _read_answer(labelled)
     parts = list(split_at(tokens, SEPARATORS))
     if len(parts) > _MAX_VALUES:
         raise TooLargeError(f"more than {_MAX_VALUES} values")
@@ -115,7 +114,7 @@ def _are_one(values: Sequence[Value]) -> bool:
 
 
 def _without_scenery(tokens: Sequence[Token]) -> Sequence[Token]:
-    r"""Without what only arranges an answer: ``aligned``, ``cases`` of a system, brackets turned outward, for all x."""
+    r"""Without what only arranges an answer: ``aligned``, ``cases`` of a system, outward brackets"""
     texts = [token.text for token in tokens]
     if texts[0] == r"\begin" and "}" in texts and "".join(texts[2 : texts.index("}")]) in _ARRANGED:
         name, end = texts[2 : texts.index("}")], texts.index(r"\end") if r"\end" in texts else 0
@@ -370,8 +369,10 @@ def _without_remark(tokens: Sequence[Token]) -> Sequence[Token]:
     is_about = len(words) == 1 and words[0].text.casefold() in ("approx", "approximately", "rounded", "exactly")
     before = list(tokens[:start])
     is_more = any(token.kind == "word" for token in before)
-    if is_about or (words[0].text.casefold() in _NUMBER_WORDS and _says(before, words)):
+    if is_about:
         return before
+    if any(word.text.casefold() in _NUMBER_WORDS for word in words):
+        return before if _says(before, words) else tokens
     return tokens if is_more else [*before, *words]
 
 

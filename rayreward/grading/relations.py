@@ -129,12 +129,15 @@ _FUNCTION_NAMES = frozenset("fghFGHPQCTSE")
 
 
 def _is_call(texts: Sequence[str]) -> bool:
-    """Whether it is a function at given numbers: f(3), f(f(3)), f^{-1}(3), C(10, 3)."""
-    if texts[0] not in _FUNCTION_NAMES or texts[-1] != ")" or "(" not in texts[1:6]:
+    """Whether it is a function at given numbers: f(3), f^{-1}(3), C(10, 3), y'(0); or a probability: P(X = 3)."""
+    is_derived = len(texts) > 3 and texts[1] == "'" and texts[0] in "xyuv"
+    if not (texts[0] in _FUNCTION_NAMES or is_derived) or texts[-1] != ")" or "(" not in texts[1:7]:
         return False
+    if texts[0] == "P" and texts[1] == "(" and texts.count(")") == 1:
+        return True
     return all(
-        text.replace(".", "").isdigit() or text in _FUNCTION_NAMES or text in "(){},-^/" or text == r"\frac"
-        for text in texts
+        text.replace(".", "").isdigit() or text in _FUNCTION_NAMES or text in "(){},-^/'" or text == r"\frac"
+        for text in texts[is_derived:]
     )
 
 
@@ -188,8 +191,15 @@ def _as_equation(sign: str, left: Value, right: Value) -> Value:
     if sign in (">", r"\ge"):
         sign, difference = _FLIPPED[sign], Arithmetic().multiply(Ratio.of(-1), difference)
     # One variable is an equation to be solved (2x = 12); several, what the question asked for (a + b = 12).
-    is_stated = sign == "=" and len(left.ratio.variables) > 1 and not right.ratio.variables
+    is_asked = len(left.ratio.variables) > 1 or _is_trigonometric(left.ratio)
+    is_stated = sign == "=" and is_asked and not right.ratio.variables
     return Equation(sign, difference, right.ratio if is_stated else None)
+
+
+def _is_trigonometric(ratio: Ratio) -> bool:
+    atoms = list(ratio.atoms)
+    is_alone = len(atoms) == 1 and ratio == Ratio.of(atoms[0])
+    return is_alone and atoms[0].name in ("sin", "cos", "tan", "cot", "sec", "csc")
 
 
 def _read_inequality(values: list[Value], signs: list[str]) -> Region | None:

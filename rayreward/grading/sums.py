@@ -192,7 +192,7 @@ class Arithmetic:
         return function("power", base, exponent)
 
     def _on_circle(self, exponent: Ratio) -> Ratio | None:
-        """e to a part of i pi whose sine and cosine are roots, None elsewhere."""
+        """A power of e to a part of i pi whose sine and cosine are roots, None elsewhere."""
         share = self.divide(exponent, self.multiply(Ratio.of(I), Ratio.of(PI))).number
         if share is None:
             return None
