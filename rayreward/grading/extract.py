@@ -31,6 +31,9 @@ _MAX_BOXES = 16
 _MAX_HEADING = 60
 """Characters of a line that is nothing but ``Final answer:``."""
 
+_MAX_BELOW = 1_000
+"""Characters behind such a line, in which the answer begins."""
+
 _MAX_TRIES = 64
 """Times that the word box is looked at, from the end, for a box that closes."""
 
@@ -186,19 +189,19 @@ def _last_hashes(response: str) -> _Found | None:
 
 
 def _last_statement(response: str) -> _Found | None:
-    start, below = len(response) + 1, ""
+    start = len(response) + 1
     while start > 0:  # line by line from the end: ten times faster than one search from the beginning
         end, start = start - 1, response.rfind("\n", 0, start - 1) + 1
         line = response[start:end]
-        if below and len(line) < _MAX_HEADING and _HEADING.fullmatch(line):  # the answer stands in the next line
-            return _Found(start, _boxed_inside(below))
-        if line.strip(_LAYOUT_SIGNS):
-            below = line[:MAX_ANSWER_CHARS]
         found = _LINE.match(line)
         if found is None and "answer" in (lowered := line.lower()):
             found = _SAID.search(line, max(0, lowered.rfind("answer is")))
-        if found is not None and found.group(1).strip(" \t*"):
-            said = found.group(1)
+        said = "" if found is None else found.group(1)
+        if len(line) < _MAX_HEADING and not said.strip(" \t*") and "nswer" in line.lower() and _HEADING.fullmatch(line):
+            below = _line_below(response, end)  # "Final answer:" is a line of its own
+            if below:
+                return _Found(start, _boxed_inside(below))
+        if found is not None and said.strip(" \t*"):
             if "." in said:
                 said = _SENTENCE_END.split(said, maxsplit=1)[0]
             if "box" not in said:
@@ -207,6 +210,14 @@ def _last_statement(response: str) -> _Found | None:
         if not start:
             return None
     return None
+
+
+def _line_below(response: str, at: int) -> str:
+    """The first line from there on that holds more than layout, of the next few; empty where there is none."""
+    for line in response[at : at + _MAX_BELOW].split("\n", 8)[:8]:
+        if line.strip(_LAYOUT_SIGNS):
+            return line
+    return ""
 
 
 def _boxed_inside(text: str) -> str:

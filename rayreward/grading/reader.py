@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
 from rayreward.grading.expressions import ExpressionReader, RefusedError, UnreadableError
 from rayreward.grading.intervals import as_region, both_bounds
+from rayreward.grading.magnitudes import approximately
 from rayreward.grading.relations import read_relation, relation_signs
 from rayreward.grading.sums import INFINITY, Arithmetic, Ratio, TooLargeError
 from rayreward.grading.tokens import Token, joined, tokenise
@@ -114,7 +116,7 @@ def _are_one(values: Sequence[Value]) -> bool:
 
 
 def _without_scenery(tokens: Sequence[Token]) -> Sequence[Token]:
-    r"""Without what only arranges an answer: ``aligned``, ``cases`` of a system, outward brackets"""
+    r"""Without what only arranges an answer: ``aligned``, ``cases`` of a system, brackets turned outward."""
     texts = [token.text for token in tokens]
     if texts[0] == r"\begin" and "}" in texts and "".join(texts[2 : texts.index("}")]) in _ARRANGED:
         name, end = texts[2 : texts.index("}")], texts.index(r"\end") if r"\end" in texts else 0
@@ -168,8 +170,9 @@ def _after_label(tokens: Sequence[Token]) -> Sequence[Token] | None:
 
 _MAX_LABEL_WORDS = 8
 _DENIALS = frozenset(
-    ("or", "not", "no", "none", "maybe", "either", "neither", "but", "except", "unless", "less", "more", "than", "least",
-     "most", "wrong", "incorrect", "possibly", "perhaps", "isn't", "aren't", "nor", "false", "if", "otherwise", "never")
+    ("or", "not", "no", "none", "maybe", "either", "neither", "but", "except", "unless", "less", "more", "than",
+     "least", "most", "wrong", "incorrect", "possibly", "perhaps", "isn't", "aren't", "nor", "false", "if",
+     "otherwise", "never")
 )  # fmt: skip
 """Words before a value that make it another answer, or none."""
 
@@ -230,6 +233,8 @@ def _read_side(tokens: Sequence[Token], *, sign: int) -> Value:
         found = _read_brackets(tokens[1:], sign=sign)
         if isinstance(found, Row):  # P(1, 2): a point with its name
             return found
+    if first == r"\mathbb" and (found := _read_without_points(tokens)) is not None:
+        return found
     if first in _OPENING:
         found = _read_brackets(tokens, sign=sign)
         if found is not None:
@@ -241,6 +246,22 @@ def _read_side(tokens: Sequence[Token], *, sign: int) -> Value:
         return Region((Piece(None, False, None, False),)) if words.text in _ALL_REALS else words
     based = _read_based(tokens)
     return based if based is not None else _read_quantity(tokens, sign=sign)
+
+
+def _read_without_points(tokens: Sequence[Token]) -> Region | None:
+    r"""All numbers but a few: ``\mathbb{R} \setminus \{1, 2\}``."""
+    texts = [token.text for token in tokens[:6]]
+    if texts[:4] != [r"\mathbb", "{", "R", "}"] or texts[4:] not in ([r"\setminus", r"\{"], ["-", r"\{"]):
+        return None
+    points = _read_brackets(tokens[5:], sign=1)
+    if not isinstance(points, Several) or not all(isinstance(point, Scalar) for point in points.values):
+        return None
+    holes = [(approximately(point.ratio), point.ratio) for point in points.values if isinstance(point, Scalar)]
+    placed = [(value, ratio) for value, ratio in holes if value is not None]
+    if len(placed) < len(holes) or len({value for value, _ in placed}) < len(placed):
+        return None
+    bounds = [None, *(ratio for _, ratio in sorted(placed, key=lambda hole: hole[0])), None]
+    return Region(tuple(Piece(low, False, high, False) for low, high in pairwise(bounds)))
 
 
 def _read_brackets(tokens: Sequence[Token], *, sign: int) -> Value | None:

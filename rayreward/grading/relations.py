@@ -121,7 +121,7 @@ def name_of(tokens: Sequence[Token]) -> str | None:
 _MAX_NAME = 40
 _ASKED_FOR = frozenset(
     (r"\int", r"\iint", r"\iiint", r"\oint", r"\sum", r"\prod", r"\lim", r"\det", r"\gcd", r"\lcm", r"\max", r"\min",
-     r"\Pr", r"\sup", r"\inf")
+     r"\Pr", r"\sup", r"\inf", "gcd", "lcm")
 )  # fmt: skip
 """What a question asks for by its sign: on the left of ``=`` it is the name of what stands on the right."""
 
