@@ -128,7 +128,9 @@ def _without_scenery(tokens: Sequence[Token]) -> Sequence[Token]:
     if "]" in texts and texts.index("]") < min(texts.index(one) if one in texts else len(texts) for one in "(["):
         tokens = _turned_brackets(tokens)
     for at in range(1, len(texts)):
-        if texts[at] == r"\forall" or (texts[at] == "for" and texts[at + 1 : at + 2] in (["all"], ["any"], ["every"])):
+        if texts[at] in (r"\forall", "where") or (
+            texts[at] == "for" and texts[at + 1 : at + 2] in (["all"], ["any"], ["every"], ["some"])
+        ):
             is_said = any(token.kind != "word" for token in tokens[:at])
             return tokens[: at - (texts[at - 1] == ",")] if is_said and at > 1 else tokens
     return tokens
@@ -346,7 +348,9 @@ def _read_quantity(tokens: Sequence[Token], *, sign: int) -> Value:
     """An expression and what stands behind it: a unit, a percent sign, degrees. Other language is words."""
     if tokens[0].text.casefold() in ("usd", "us") and len(tokens) > 1 and tokens[1].kind != "word":
         tokens = [Token("symbol", "\\$"), *(token for token in tokens[1:] if token.text != "\\$")]
-    tokens = _without_remark(tokens)
+    if tokens[0].text.casefold() in _CURRENCIES and len(tokens) > 1:  # before the number what is read behind it
+        tokens = [*tokens[1 + (tokens[1].text == ".") :], Token("word", tokens[0].text)]
+    tokens = _without_remark(_spread_units(tokens))
     is_money = tokens[0].text == "\\$" or [token.text for token in tokens[:2]] == ["-", "\\$"]
     if is_money:
         tokens = [token for token in tokens if token.text != "\\$"]
@@ -375,6 +379,23 @@ def _read_quantity(tokens: Sequence[Token], *, sign: int) -> Value:
     if is_money and not unit.name:
         unit = Unit("dollar", is_known=True)
     return Scalar(ratio, unit)
+
+
+def _spread_units(tokens: Sequence[Token]) -> Sequence[Token]:
+    r"""The tokens with ``\frac{\text{m}}{\text{s}}`` as m per s, and the line of $12/hour as per."""
+    if not any(token.kind == "word" for token in tokens):
+        return tokens
+    spread = list(tokens)
+    for at in range(1, len(spread) - 1):
+        if spread[at].text == "/" and spread[at + 1].kind == "word":
+            spread[at] = Token("word", "per")
+    starts = [at for at, token in enumerate(spread[:-6]) if token.text == r"\frac" and spread[at + 2].kind == "word"]
+    if len(starts) == 1 and len(spread) == starts[0] + 7 and spread[-2].kind == "word":
+        spread[starts[0] :] = [spread[-5], Token("word", "per"), spread[-2]]
+    return spread
+
+
+_CURRENCIES = frozenset(("euros", "pounds", "yen", "rs", "inr", "eur", "gbp"))
 
 
 def _without_remark(tokens: Sequence[Token]) -> Sequence[Token]:
@@ -426,6 +447,7 @@ def _as_words(tokens: Sequence[Token]) -> Words:
 
 
 _WORDINGS = (
+    (re.compile(r"^(?:an?|the) "), ""),
     (re.compile(r"^(\d+) to (\d+)$"), r"\1 : \2"),
     (re.compile(r"(?<=\d) (?:st|nd|rd|th)\b"), ""),
     (re.compile(r"\b([ap]) \. m\b"), r"\1m"),

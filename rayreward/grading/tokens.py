@@ -38,7 +38,7 @@ _UNICODE = {
     "\N{ELEMENT OF}": r"\in ", "\N{PLUS-MINUS SIGN}": r"\pm ", "\N{DEGREE SIGN}": r"^\circ ", "\N{PRIME}": "'",
     "\N{EMPTY SET}": r"\emptyset ", "\N{LOGICAL OR}": r"\lor ", "\N{LOGICAL AND}": r"\land ",
     "\N{DOUBLE-STRUCK CAPITAL R}": r"\mathbb{R}", "\N{CENT SIGN}": " cents", "\N{EURO SIGN}": " euros ",
-    "\N{POUND SIGN}": " pounds ", "\N{SUPERSCRIPT ONE}": "^{1}", "\N{SUPERSCRIPT TWO}": "^{2}",
+    "\N{POUND SIGN}": " pounds ", "\N{YEN SIGN}": " yen ", "\N{SUPERSCRIPT ONE}": "^{1}", "\N{SUPERSCRIPT TWO}": "^{2}",
     "\N{SUPERSCRIPT THREE}": "^{3}", "\N{SUPERSCRIPT MINUS}": "^-", "\N{MATHEMATICAL LEFT ANGLE BRACKET}": r"\langle ",
     "\N{MATHEMATICAL RIGHT ANGLE BRACKET}": r"\rangle ", "\N{VULGAR FRACTION ONE HALF}": r"\frac{1}{2}",
     "\N{VULGAR FRACTION ONE QUARTER}": r"\frac{1}{4}", "\N{VULGAR FRACTION THREE QUARTERS}": r"\frac{3}{4}",
@@ -83,7 +83,7 @@ _SAME: dict[str, str] = {
     r"\|": "|", r"\%": "%", r"\#": "#", r"\&": "&", r"\_": "_", r"\varnothing": r"\emptyset", r"\infin": r"\infty",
     r"\degree": r"^\circ", r"\vee": r"\lor", r"\wedge": r"\land", r"\colon": ":", r"\simeq": r"\approx",
     r"\doteq": r"\approx", r"\newline": r"\\", r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\arcsec": r"\arcsec",
-    r"\backslash": r"\setminus", r"\textdollar": r"\$", r"\coloneqq": "=", r"\euro": "euros",
+    r"\backslash": r"\setminus", r"\textdollar": r"\$", r"\coloneqq": "=", r"\euro": "euros", r"\pounds": "pounds",
 }  # fmt: skip
 
 _FONTS = frozenset(
@@ -93,7 +93,7 @@ _FONTS = frozenset(
 
 _TEXT = frozenset(
     ("\\text", "\\mbox", "\\textbf", "\\textrm", "\\textit", "\\textnormal", "\\mathrm", "\\operatorname",
-     "\\texttt", "\\textsf", "\\hbox", "\\emph", "\\textup", "\\textsc")
+     "\\texttt", "\\textsf", "\\rm", "\\hbox", "\\emph", "\\textup", "\\textsc")
 )  # fmt: skip
 """Commands whose argument is language."""
 
