@@ -193,18 +193,18 @@ def _last_statement(response: str) -> _Found | None:
     while start > 0:  # line by line from the end: ten times faster than one search from the beginning
         end, start = start - 1, response.rfind("\n", 0, start - 1) + 1
         line = response[start:end]
-        found = _LINE.match(line)
-        if found is None and "answer" in (lowered := line.lower()):
-            found = _SAID.search(line, max(0, lowered.rfind("answer is")))
-        said = "" if found is None else found.group(1)
-        if len(line) < _MAX_HEADING and not said.strip(" \t*") and "nswer" in line.lower() and _HEADING.fullmatch(line):
-            below = _line_below(response, end)  # "Final answer:" is a line of its own
-            if below:
-                return _Found(start, _boxed_inside(below))
-        if found is not None and said.strip(" \t*"):
+        found = _LINE.match(line) if ":" in line else None
+        if "nswer" in line or "NSWER" in line:
+            if found is None:
+                found = _SAID.search(line, max(0, line.lower().rfind("answer is")))
+            is_bare = len(line) < _MAX_HEADING and (found is None or not found.group(1).strip(" \t*"))
+            if is_bare and _HEADING.fullmatch(line) and (below := _line_below(response, end)):
+                return _Found(start, _boxed_inside(below))  # "Final answer:" is a line of its own
+        if found is not None and found.group(1).strip(" \t*"):
+            said = found.group(1)
             if "." in said:
                 said = _SENTENCE_END.split(said, maxsplit=1)[0]
-            if "box" not in said:
+            if " " in said and "box" not in said:
                 said = _SHOUTED.sub("", _CLAUSE.split(said, maxsplit=1)[0])
             return _Found(start + found.start(), _boxed_inside(said))
         if not start:
