@@ -127,6 +127,8 @@ def _without_scenery(tokens: Sequence[Token]) -> Sequence[Token]:
             texts = [token.text for token in tokens]
     if "]" in texts and texts.index("]") < min(texts.index(one) if one in texts else len(texts) for one in "(["):
         tokens = _turned_brackets(tokens)
+    if _CONDITIONS.isdisjoint(texts):
+        return tokens
     for at in range(1, len(texts)):
         if texts[at] in (r"\forall", "where") or (
             texts[at] == "for" and texts[at + 1 : at + 2] in (["all"], ["any"], ["every"], ["some"])
@@ -136,6 +138,7 @@ def _without_scenery(tokens: Sequence[Token]) -> Sequence[Token]:
     return tokens
 
 
+_CONDITIONS = frozenset((r"\forall", "where", "for"))
 _ARRANGED = frozenset(("aligned", "align", "align*", "gathered", "split", "cases"))
 
 
@@ -154,6 +157,8 @@ def _turned_brackets(tokens: Sequence[Token]) -> Sequence[Token]:
 
 def _after_label(tokens: Sequence[Token]) -> Sequence[Token] | None:
     """What stands behind a few words that only announce it: Total: 5; the roots are 2 and 4; the point (1, 2)."""
+    if tokens[0].kind != "word":
+        return None
     at = 0
     while at < len(tokens) and at < _MAX_LABEL_WORDS and tokens[at].kind == "word":
         at += 1
@@ -383,7 +388,7 @@ def _read_quantity(tokens: Sequence[Token], *, sign: int) -> Value:
 
 def _spread_units(tokens: Sequence[Token]) -> Sequence[Token]:
     r"""The tokens with ``\frac{\text{m}}{\text{s}}`` as m per s, and the line of $12/hour as per."""
-    if not any(token.kind == "word" for token in tokens):
+    if not any(token.text == "/" or token.text == r"\frac" for token in tokens[:-1]) or tokens[-1].kind == "number":
         return tokens
     spread = list(tokens)
     for at in range(1, len(spread) - 1):
