@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_FONT = re.compile(r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|bf|rm|displaystyle)\b")
+_FONT = re.compile(
+    r"\\(?:text|textbf|textrm|textit|mathrm|mathbf|mbox|bf|rm|displaystyle|boldsymbol|large|Large)\b"
+    r"|\\(?:text)?color\s?\{[^{}]{0,40}\}"
+)
 _LAYOUT = re.compile(r"\\[ ,;:!]|\\q?quad\b|\\left\b|\\right\b|[{}$*~]")
 _ALONE = re.compile(r"(?:(?:option|choice|answer)\s*:?\s*)?[(\[]?\s?([A-Ja-j])\s?[)\]]?\s?[.:]?", re.IGNORECASE)
 _WITH_VALUE = re.compile(r"(?:\(\s?([A-J])\s?\)|([A-J])\s?[.):](?=\s))\s?(\S.{0,200})")

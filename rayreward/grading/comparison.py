@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rayreward.grading.intervals import as_region, same_regions
+from rayreward.grading.intervals import as_union, same_regions
 from rayreward.grading.magnitudes import approximately, is_surely_not_zero
 from rayreward.grading.sums import PI, Arithmetic, E, Ratio, TooLargeError
 from rayreward.grading.units import Unit
@@ -32,6 +32,9 @@ from rayreward.grading.values import (
 )
 
 _PERCENT = re.compile(r"percent|%", re.IGNORECASE)
+
+_DIGITS = re.compile(r"\( .*\d")
+"""Of a function's argument, in a name."""
 
 _MAX_PAIRED = 60
 """Values of a list that are compared pair by pair."""
@@ -97,13 +100,22 @@ def compare_values(gold: Value, given: Value, terms: Terms) -> Verdict:
         )
     if isinstance(gold, Equation) and isinstance(given, Equation):
         return _compare_equations(gold, given)
+    if isinstance(gold, Scalar) and isinstance(given, Equation) and given.stated is not None:
+        return _compare_ratios(gold.ratio, given.stated, terms)  # a + b = 12 where 12 is asked for
     if isinstance(gold, Matrix | Row) and isinstance(given, Matrix | Row):
         return Verdict(None, "a vector in another form")
     if isinstance(gold, Words | Based) and type(gold) is type(given):
-        return Verdict(gold == given, "compared as text")
+        is_equal = gold == given or (isinstance(given, Words) and _CLOCK.sub("", given.text) == _clock_of(gold))
+        return Verdict(is_equal, "compared as text")
     return Verdict(False, f"{_KINDS[type(given)]} where {_KINDS[type(gold)]} is right")
 
 
+def _clock_of(gold: Value) -> str | None:
+    """A time of the day without morning or evening, None where it is another text."""
+    return gold.text if isinstance(gold, Words) and re.fullmatch(r"\d+ : \d+", gold.text) else None
+
+
+_CLOCK = re.compile(r" [ap]m$")
 _KINDS: dict[type, str] = {
     Scalar: "a number or an expression", Based: "a number in a base", Words: "words", Row: "values in brackets",
     Matrix: "a matrix", Equation: "an equation",
@@ -163,6 +175,8 @@ def _compare_named(gold: Value, given: Value, terms: Terms) -> Verdict:
             if ones is not None and others is not None:
                 return _compare_equations(ones, others)
             return Verdict(False, f"{given.name} where {gold.name} is asked for")
+        if gold.name != given.name and _DIGITS.search(gold.name) and _DIGITS.search(given.name):
+            return Verdict(False, f"{given.name} where {gold.name} is asked for")  # f(2) = 5 is not f(3) = 5
         return compare_values(gold.value, given.value, terms)
     if isinstance(given, Equation) and isinstance(gold, Named):
         equation = _as_difference(gold)
@@ -214,7 +228,7 @@ def _proportion(gold: Ratio, given: Ratio) -> Ratio:
 
 
 def _compare_regions(gold: Value, given: Value) -> Verdict:
-    ones, others = as_region(gold), as_region(given)
+    ones, others = as_union(gold), as_union(given)
     if isinstance(gold, Equation) or isinstance(given, Equation):
         return Verdict(None, "an interval and an inequality that is not solved")
     if ones is None or others is None:
@@ -244,6 +258,8 @@ def _compare_several(gold: Value, given: Value, terms: Terms) -> Verdict:
         return _compare_lists_and_rows(given, gold, terms)
     if isinstance(gold, Several) and isinstance(given, Named):
         named: Value = given.value
+        if isinstance(named, Row) and all(isinstance(value, Named) for value in gold.values):  # (a, b) = (5, 7)
+            return _compare_in_order(gold.values, named.items, terms)
         given = named if isinstance(named, Several) else Several((given,))
     wanted = _unnamed(gold.values if isinstance(gold, Several) else (gold,))
     found = _unnamed(given.values if isinstance(given, Several) else (given,))

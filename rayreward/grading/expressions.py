@@ -113,7 +113,7 @@ class ExpressionReader:
                 factor = self._signed_factor()
                 found = self.arithmetic.divide(found, factor)
             elif self._starts_factor():
-                if self.next.kind == "number":
+                if self.next.kind == "number" and self.tokens[self.at - 1].text != "!":  # 50!50! is a product
                     # "1 2", "x 5": a list without commas or a slip, and never the product.
                     raise RefusedError("two values stand side by side")
                 factor = self._factor()

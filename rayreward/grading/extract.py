@@ -28,6 +28,12 @@ _MAX_RAW_CHARS = 200_000
 _MAX_BOXES = 16
 """Boxes that are compared with each other."""
 
+_MAX_HEADING = 60
+"""Characters of a line that is nothing but ``Final answer:``."""
+
+_MAX_BELOW = 1_000
+"""Characters behind such a line, in which the answer begins."""
+
 _MAX_TRIES = 64
 """Times that the word box is looked at, from the end, for a box that closes."""
 
@@ -42,6 +48,14 @@ _LINE = re.compile(
 )
 _SAID = re.compile(r"answer[ \t]{1,20}is[ \t]{0,20}:?[ \t]{0,20}([^\n]{1,1000})", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3}){1,20}|\d{1,400})(?:\.\d{1,400})?(?:/\d{1,400})?(?![\w])%?")
+_HEADING = re.compile(
+    r"[ \t]{0,20}(?:[*#]{1,6}[ \t]{0,4})?"
+    r"(?:(?:the[ \t]{1,4})?final[ \t]{1,4}answer|(?:(?<=#)|(?<=# ))answer|answer(?=[ \t]{0,4}[:*]))[ \t*:]{0,20}",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(r"\s(?:because|since|where|which)\s|,\s(?:as|so|because|since|where|which|and so)\s")
+_SHOUTED = re.compile(r"(?<=[a-z]{3})!\s{0,9}$")
+_LAYOUT_SIGNS = " \t\r$\\[]`*"
 _SENTENCE_END = re.compile(r"\.\s")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _SPACES = re.compile(r"\s{2,}|[\t\n\r\f\v]")
@@ -100,7 +114,8 @@ def extract_last_answer(response: str) -> Extracted | None:
 def _extracted(raw: str, form: Form) -> Extracted:
     text = tidied(raw)
     if len(text) > len("answer is") and (said := _SAID.search(text, 0, MAX_ANSWER_CHARS)) is not None:
-        text = tidied(said.group(1))
+        inside = said.group(1)
+        text = tidied(inside[1:] if inside.startswith("}") else inside)  # \text{The answer is } 5
     return Extracted(text[:MAX_ANSWER_CHARS], form, len(text) if len(text) > MAX_ANSWER_CHARS else 0)
 
 
@@ -178,17 +193,31 @@ def _last_statement(response: str) -> _Found | None:
     while start > 0:  # line by line from the end: ten times faster than one search from the beginning
         end, start = start - 1, response.rfind("\n", 0, start - 1) + 1
         line = response[start:end]
-        found = _LINE.match(line)
-        if found is None and "answer" in (lowered := line.lower()):
-            found = _SAID.search(line, max(0, lowered.rfind("answer is")))
+        found = _LINE.match(line) if ":" in line else None
+        if "nswer" in line or "NSWER" in line:
+            if found is None:
+                found = _SAID.search(line, max(0, line.lower().rfind("answer is")))
+            is_bare = len(line) < _MAX_HEADING and (found is None or not found.group(1).strip(" \t*"))
+            if is_bare and _HEADING.fullmatch(line) and (below := _line_below(response, end)):
+                return _Found(start, _boxed_inside(below))  # "Final answer:" is a line of its own
         if found is not None and found.group(1).strip(" \t*"):
             said = found.group(1)
             if "." in said:
                 said = _SENTENCE_END.split(said, maxsplit=1)[0]
+            if " " in said and "box" not in said:
+                said = _SHOUTED.sub("", _CLAUSE.split(said, maxsplit=1)[0])
             return _Found(start + found.start(), _boxed_inside(said))
         if not start:
             return None
     return None
+
+
+def _line_below(response: str, at: int) -> str:
+    """The first line from there on that holds more than layout, of the next few; empty where there is none."""
+    for line in response[at : at + _MAX_BELOW].split("\n", 8)[:8]:
+        if line.strip(_LAYOUT_SIGNS):
+            return line
+    return ""
 
 
 def _boxed_inside(text: str) -> str:

@@ -30,6 +30,35 @@ def as_region(value: Value) -> Region | None:
     return None
 
 
+def as_union(value: Value) -> Region | None:
+    """A list of intervals as their union: what a question about one part of the line is answered with."""
+    if isinstance(value, Several) and not value.is_set and len(value.values) > 1:
+        parts = [as_region(one) for one in value.values]
+        if all(part is not None for part in parts):
+            names = {part.variable for part in parts if part is not None}
+            pieces = tuple(piece for part in parts if part is not None for piece in part.pieces)
+            return Region(pieces, names.pop()) if len(names) == 1 else None
+    return as_region(value)
+
+
+def both_bounds(first: Value, second: Value) -> Region | None:
+    """Two inequalities together, one from below and one from above; None where no number obeys both, or they differ."""
+    if not (isinstance(first, Region) and isinstance(second, Region) and first.variable == second.variable):
+        return None
+    pieces = (*first.pieces, *second.pieces)
+    lows = [piece for piece in pieces if piece.high is None and piece.low is not None]
+    highs = [piece for piece in pieces if piece.low is None and piece.high is not None]
+    if len(pieces) != 2 or len(lows) != 1 or len(highs) != 1:
+        return None
+    [low], [high] = lows, highs
+    if low.low is None or high.high is None:
+        return None
+    values = approximately(low.low), approximately(high.high)
+    if values[0] is None or values[1] is None or values[0] >= values[1]:
+        return None
+    return Region((Piece(low.low, low.is_low_in, high.high, high.is_high_in),), first.variable)
+
+
 def _bound(scalar: Scalar) -> Ratio | None:
     return None if INFINITY in scalar.ratio.atoms else scalar.ratio
 

@@ -53,12 +53,18 @@ def is_surely_not_zero(terms: Sum) -> bool:
         >>> is_surely_not_zero(Arithmetic().difference(tower, three))
         True
     """
+    if any(_is_complex(atom) for monomial in terms for atom, _ in monomial if atom != I):
+        return False  # e^{i\pi/3} has a real part and an imaginary one: the two below are not apart
     real: dict[Monomial, Fraction] = {}
     imaginary: dict[Monomial, Fraction] = {}
     for monomial, factor in terms.items():
         without_i = tuple((atom, power) for atom, power in monomial if atom != I)
         (real if len(without_i) == len(monomial) else imaginary)[without_i] = factor
     return any(_has_size(part, at) for part in (real, imaginary) if part for at in range(len(_PLACES)))
+
+
+def _is_complex(atom: Atom) -> bool:
+    return any(one == I or _is_complex(one) for argument in atom.arguments for one in argument.atoms)
 
 
 def approximately(ratio: Ratio) -> float | None:

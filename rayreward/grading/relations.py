@@ -73,6 +73,10 @@ def _read_equalities(sides: list[Sequence[Token]], signs: list[str], read: ReadS
             variable = first.ratio
         return Named(name, value, variable)
     values = [read(side) for side in sides]
+    if len(values) > 2 and _counts_variables(values[0]) > 1 and not any(map(_counts_variables, values[1:])):
+        return Named(
+            " ".join(token.text for token in sides[0]), _one_of_chain(values[1:], signs[1:])
+        )  # a + b = 5 + 7 = 12
     has_variables = any(isinstance(value, Scalar) and value.ratio.variables for value in values)
     if has_variables and signs == ["="]:
         left, right = values
@@ -86,11 +90,19 @@ def _read_equalities(sides: list[Sequence[Token]], signs: list[str], read: ReadS
     return _one_of_chain(values, signs)
 
 
+def _counts_variables(value: Value) -> int:
+    return len(value.ratio.variables) if isinstance(value, Scalar) else 0
+
+
 def name_of(tokens: Sequence[Token]) -> str | None:
     r"""The name that a left side is, None where it is a calculation: x, f(x), AB, \angle ABC, \text{Area}, P(A)."""
-    if not tokens or len(tokens) > 12:
+    if not tokens or len(tokens) > _MAX_NAME:
         return None
     texts = [token.text for token in tokens]
+    if texts[0] in _ASKED_FOR or _is_call(texts):
+        return " ".join(texts).casefold()
+    if len(tokens) > 12:
+        return None
     if any(token.kind == "number" for at, token in enumerate(tokens) if "_" not in texts[max(0, at - 2) : at]):
         return None
     if set(texts) & {"+", "-", "*", "/", "^", r"\frac", r"\sqrt", r"\pm", "!", "%"}:
@@ -104,6 +116,29 @@ def name_of(tokens: Sequence[Token]) -> str | None:
     is_called = len(tokens) > 2 and tokens[0].kind == "letter" and texts[1] in ("(", "_", "'", "[")
     is_product = len(letters) > 1 and not is_called and not has_words and not all(map(str.isupper, letters))
     return None if is_product or not (letters or has_words or len(tokens) == 1) else " ".join(texts).casefold()
+
+
+_MAX_NAME = 40
+_ASKED_FOR = frozenset(
+    (r"\int", r"\iint", r"\iiint", r"\oint", r"\sum", r"\prod", r"\lim", r"\det", r"\gcd", r"\lcm", r"\max", r"\min",
+     r"\Pr", r"\sup", r"\inf", "gcd", "lcm")
+)  # fmt: skip
+"""What a question asks for by its sign: on the left of ``=`` it is the name of what stands on the right."""
+
+_FUNCTION_NAMES = frozenset("fghFGHPQCTSE")
+
+
+def _is_call(texts: Sequence[str]) -> bool:
+    """Whether it is a function at given numbers: f(3), f^{-1}(3), C(10, 3), y'(0); or a probability: P(X = 3)."""
+    is_derived = len(texts) > 3 and texts[1] == "'" and texts[0] in "xyuv"
+    if not (texts[0] in _FUNCTION_NAMES or is_derived) or texts[-1] != ")" or "(" not in texts[1:7]:
+        return False
+    if texts[0] == "P" and texts[1] == "(" and texts.count(")") == 1:
+        return True
+    return all(
+        text.replace(".", "").isdigit() or text in _FUNCTION_NAMES or text in "(){},-^/'" or text == r"\frac"
+        for text in texts[is_derived:]
+    )
 
 
 _NAMING = frozenset((r"\angle", r"\overline", r"\triangle", r"\measuredangle", r"\widehat", r"\overrightarrow"))
@@ -144,7 +179,9 @@ def _rounds_to(exact: Ratio, rounded: Ratio) -> bool:
     while denominator > 1 and places < 15:
         places += 1
         denominator = (number * 10**places).denominator
-    return abs(Fraction(value) - number) <= Fraction(1, 10**places)
+    error, last_place = abs(Fraction(value) - number), Fraction(1, 10**places)
+    is_cut = abs(number) <= abs(Fraction(value)) and error < last_place
+    return is_cut or error <= last_place / 2
 
 
 def _as_equation(sign: str, left: Value, right: Value) -> Value:
@@ -153,7 +190,16 @@ def _as_equation(sign: str, left: Value, right: Value) -> Value:
     difference = Arithmetic().add(left.ratio, right.ratio, -1)
     if sign in (">", r"\ge"):
         sign, difference = _FLIPPED[sign], Arithmetic().multiply(Ratio.of(-1), difference)
-    return Equation(sign, difference)
+    # One variable is an equation to be solved (2x = 12); several, what the question asked for (a + b = 12).
+    is_asked = len(left.ratio.variables) > 1 or _is_trigonometric(left.ratio)
+    is_stated = sign == "=" and is_asked and not right.ratio.variables
+    return Equation(sign, difference, right.ratio if is_stated else None)
+
+
+def _is_trigonometric(ratio: Ratio) -> bool:
+    atoms = list(ratio.atoms)
+    is_alone = len(atoms) == 1 and ratio == Ratio.of(atoms[0])
+    return is_alone and atoms[0].name in ("sin", "cos", "tan", "cot", "sec", "csc")
 
 
 def _read_inequality(values: list[Value], signs: list[str]) -> Region | None:

@@ -183,11 +183,27 @@ class Arithmetic:
             return base
         if exponent.number is not None:
             return self._rational_power(base, exponent.number)
+        if base == Ratio.of(E) and (turned := self._on_circle(exponent)) is not None:
+            return turned
         whole = exponent.above.get((), Fraction(0))
         if exponent.below == _UNIT and whole and whole.denominator == 1:  # 2^{n+1} = 2 * 2^n
             rest = Ratio({monomial: factor for monomial, factor in exponent.above.items() if monomial})
             return self.multiply(self._rational_power(base, whole), function("power", base, rest))
         return function("power", base, exponent)
+
+    def _on_circle(self, exponent: Ratio) -> Ratio | None:
+        """A power of e to a part of i pi whose sine and cosine are roots, None elsewhere."""
+        share = self.divide(exponent, self.multiply(Ratio.of(I), Ratio.of(PI))).number
+        if share is None:
+            return None
+        cosine, sine = _half_turn_cosine(share), _half_turn_cosine(share - Fraction(1, 2))
+        if cosine is None or sine is None:
+            return None
+        parts = [
+            self.multiply(Ratio.of(sign), self._rational_power(Ratio.of(square), Fraction(1, 2)))
+            for sign, square in (cosine, sine)
+        ]
+        return self.add(parts[0], self.multiply(Ratio.of(I), parts[1]), 1)
 
     def _rational_power(self, base: Ratio, power: Fraction) -> Ratio:
         if power == 0 or not base.above:
@@ -298,6 +314,21 @@ def _within_reach(first: Ratio, second: Ratio) -> tuple[Ratio, Ratio]:
         for one in (first, second)
     ]
     return closed[0], closed[1]
+
+
+def _half_turn_cosine(share: Fraction) -> tuple[int, Fraction] | None:
+    """Sign and square of the cosine of a share of pi, where the square is a fraction."""
+    share = abs(share) % 2
+    share = min(share, 2 - share)  # 0 to 1
+    sign = 1 if share <= Fraction(1, 2) else -1
+    square = _COSINES_SQUARED.get(min(share, 1 - share))
+    return None if square is None else (sign, square)
+
+
+_COSINES_SQUARED = {
+    Fraction(0): Fraction(1), Fraction(1, 6): Fraction(3, 4), Fraction(1, 4): Fraction(1, 2),
+    Fraction(1, 3): Fraction(1, 4), Fraction(1, 2): Fraction(0),
+}  # fmt: skip
 
 
 def _is_short_power(term_count: int, exponent: int) -> bool:

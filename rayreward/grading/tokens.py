@@ -38,7 +38,7 @@ _UNICODE = {
     "\N{ELEMENT OF}": r"\in ", "\N{PLUS-MINUS SIGN}": r"\pm ", "\N{DEGREE SIGN}": r"^\circ ", "\N{PRIME}": "'",
     "\N{EMPTY SET}": r"\emptyset ", "\N{LOGICAL OR}": r"\lor ", "\N{LOGICAL AND}": r"\land ",
     "\N{DOUBLE-STRUCK CAPITAL R}": r"\mathbb{R}", "\N{CENT SIGN}": " cents", "\N{EURO SIGN}": " euros ",
-    "\N{POUND SIGN}": " pounds ", "\N{SUPERSCRIPT ONE}": "^{1}", "\N{SUPERSCRIPT TWO}": "^{2}",
+    "\N{POUND SIGN}": " pounds ", "\N{YEN SIGN}": " yen ", "\N{SUPERSCRIPT ONE}": "^{1}", "\N{SUPERSCRIPT TWO}": "^{2}",
     "\N{SUPERSCRIPT THREE}": "^{3}", "\N{SUPERSCRIPT MINUS}": "^-", "\N{MATHEMATICAL LEFT ANGLE BRACKET}": r"\langle ",
     "\N{MATHEMATICAL RIGHT ANGLE BRACKET}": r"\rangle ", "\N{VULGAR FRACTION ONE HALF}": r"\frac{1}{2}",
     "\N{VULGAR FRACTION ONE QUARTER}": r"\frac{1}{4}", "\N{VULGAR FRACTION THREE QUARTERS}": r"\frac{3}{4}",
@@ -56,14 +56,18 @@ _UNICODE_TABLE = str.maketrans(_UNICODE)
 _SPACE = (
     r"\s|~|\\[,;:!>\s]|\\(?:[qm]?quad|left|right|[bB]ig+[lrm]?|displaystyle|textstyle|limits|nolimits|hfill|nobreak)"
     r"(?![A-Za-z])\.?"  # \left. and \right. show nothing
+    r"|\\(?:tiny|small|normalsize|large|Large|LARGE|huge|Huge|bfseries|checkmark)(?![A-Za-z])"
+    r"|\\(?:color|textcolor|hspace\*?|vspace\*?|phantom|hphantom|vphantom|kern)\s?\{[^{}]{0,40}\}"
+    r"|(?<=\\\\)\[-?[\d.]{1,6}\s?(?:pt|em|ex|cm|mm|in)\]"  # between the rows of a matrix
     r"|\\[()\[\]]|\$"
 )
 _TOKEN = re.compile(
     rf"(?P<space>{_SPACE})"
     r"|(?P<repeating>\d*\.\d*\\(?:overline|bar|dot)\s?(?:\{\d+\}|\d))"
-    # 1,234 1{,}234 1\,234 1,\!234 1 234; a group more or less is no thousands separator.
-    r"|(?P<grouped>\d{1,3}(?P<mark>,|\{,\}|\\,|,\s?\\!\s?| )\d{3}(?:(?P=mark)\d{3})*(?![\d])(?:\.\d+)?)"
+    # 1,234 1{,}234 1\,234 1,\!234 1 234 1~234 1'234 1_234; a group more or less is no thousands separator.
+    r"|(?P<grouped>\d{1,3}(?P<mark>,|\{,\}|\\,|\\ |,\s?\\!\s?| |~|'|_)\d{3}(?:(?P=mark)\d{3})*(?![\d])(?:\.\d+)?)"
     r"|(?P<number>(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,6}(?![\dA-Za-z.]))?)"
+    r"|(?P<times>(?<=[\d ])[xX](?=\s?10\s?\^))"  # 3.2 x 10^5
     r"|(?P<command>\\(?:[A-Za-z]+\*?|.))"
     r"|(?P<letters>[A-Za-z]+)"
     r"|(?P<symbol>.)",
@@ -71,24 +75,25 @@ _TOKEN = re.compile(
 )
 
 _SAME: dict[str, str] = {
-    r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\dbinom": r"\binom", r"\tbinom": r"\binom",
+    r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\nicefrac": r"\frac", r"\sfrac": r"\frac",
+    r"\O": r"\emptyset", r"\dbinom": r"\binom", r"\tbinom": r"\binom",
     r"\leq": r"\le", r"\leqslant": r"\le", r"\geq": r"\ge", r"\geqslant": r"\ge", r"\neq": r"\ne", r"\lt": "<",
     r"\gt": ">", r"\cdot": "*", r"\times": "*", r"\ast": "*", r"\div": "/", r"\lbrace": r"\{", r"\rbrace": r"\}",
     r"\lbrack": "[", r"\rbrack": "]", r"\lparen": "(", r"\rparen": ")", r"\vert": "|", r"\lvert": "|", r"\rvert": "|",
     r"\|": "|", r"\%": "%", r"\#": "#", r"\&": "&", r"\_": "_", r"\varnothing": r"\emptyset", r"\infin": r"\infty",
     r"\degree": r"^\circ", r"\vee": r"\lor", r"\wedge": r"\land", r"\colon": ":", r"\simeq": r"\approx",
     r"\doteq": r"\approx", r"\newline": r"\\", r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\arcsec": r"\arcsec",
-    r"\backslash": r"\setminus", r"\textdollar": r"\$", r"\coloneqq": "=", r"\euro": "euros",
+    r"\backslash": r"\setminus", r"\textdollar": r"\$", r"\coloneqq": "=", r"\euro": "euros", r"\pounds": "pounds",
 }  # fmt: skip
 
 _FONTS = frozenset(
     ("\\mathbf", "\\mathit", "\\boldsymbol", "\\bm", "\\vec", "\\mathcal", "\\mathfrak", "\\bf", "\\rm", "\\it",
-    "\\pmb", "\\boxed", "\\fbox", "\\textcolor", "\\hat", "\\phantom", "\\mathsf", "\\mathtt") )  # fmt: skip
+    "\\pmb", "\\boxed", "\\fbox", "\\hat", "\\mathsf", "\\mathtt") )  # fmt: skip
 """Commands that change how their argument looks, not what it says; the braces behind them stay as a group."""
 
 _TEXT = frozenset(
     ("\\text", "\\mbox", "\\textbf", "\\textrm", "\\textit", "\\textnormal", "\\mathrm", "\\operatorname",
-     "\\texttt", "\\textsf", "\\hbox", "\\emph", "\\textup", "\\textsc")
+     "\\texttt", "\\textsf", "\\rm", "\\hbox", "\\emph", "\\textup", "\\textsc")
 )  # fmt: skip
 """Commands whose argument is language."""
 
@@ -103,6 +108,9 @@ _NAMES: dict[str, str] = {
 
 _VARIABLE_WORDS = frozenset("abcxyz")
 """Runs of only these are products of variables (xyz, abc); other runs of three letters or more are words."""
+
+_LETTERS_OF_TEXT = frozenset("abcefijknopqruvwxyz")
+r"""What is a variable or a constant in ``\mathrm`` too; other small letters there are units: m, g, s, h, l, d, t."""
 
 _WORDS_OF_TWO = frozenset(("or", "is", "no", "of", "to", "if", "in", "by", "at", "an"))
 _TEXT_LAYOUT = re.compile(r"\\(?:[A-Za-z]+|[,;:! ]|(?=[%$#&_]))|[{}$~]")
@@ -184,7 +192,9 @@ def _made(kind: str, piece: str, before: Kind | None, is_spaced: bool, short_uni
         if name == r"^\circ":
             return [Token("symbol", "^", is_spaced), Token("command", r"\circ")]
         return [Token("command" if name.startswith("\\") else "symbol", name, is_spaced)]
-    if kind == "letters":
+    if kind == "times" and before == "number":
+        return [Token("symbol", "*", is_spaced)]
+    if kind in ("letters", "times"):
         return _letters(piece, before, is_spaced, short_units)
     return [Token("symbol", piece, is_spaced)]
 
@@ -202,6 +212,12 @@ def _letters(run: str, before: Kind | None, is_spaced: bool, short_units: frozen
 def _text_tokens(content: str, is_spaced: bool) -> Iterator[Token]:
     """What a text command holds: words, numbers and signs; commands inside it lose their backslash and braces."""
     plain = _TEXT_LAYOUT.sub(" ", content)
+    if (alone := plain.strip()) in _LETTERS_OF_TEXT:  # 3+4\mathrm{i}, whose i is no unit
+        yield Token("letter", alone, is_spaced)
+        return
+    if alone == "infinity":
+        yield Token("command", r"\infty", is_spaced)
+        return
     at = 0
     for found in _TEXT_TOKEN.finditer(plain):
         kind, piece = str(found.lastgroup), found.group()

@@ -91,6 +91,8 @@ def read_unit(tokens: Sequence[Token]) -> Unit | None:
     """
     if len(tokens) > _MAX_TOKENS:
         return None
+    if tokens and tokens[-1].text == "times":  # "8 times" counts; "8 times 2" is another number
+        tokens = tokens[:-1]
     factor, pending = Fraction(1), 1
     names: list[str] = []
     powers: dict[int, int] = {}
@@ -123,6 +125,8 @@ def read_unit(tokens: Sequence[Token]) -> Unit | None:
             power, at = _power(tokens, at)
             if power is None:
                 return None
+            if power < 0:  # h^{-1}
+                names[-1], power = "/" + names[-1], -power
             powers[len(names) - 1] = power
         elif text not in (".", "*"):
             return None
@@ -133,9 +137,11 @@ def read_unit(tokens: Sequence[Token]) -> Unit | None:
 def _power(tokens: Sequence[Token], at: int) -> tuple[int | None, int]:
     is_braced = at < len(tokens) and tokens[at].text == "{"
     at += is_braced
-    if at >= len(tokens) or tokens[at].text not in ("2", "3"):
+    is_negative = at < len(tokens) and tokens[at].text == "-"
+    at += is_negative
+    if at >= len(tokens) or tokens[at].text not in (("1", "2", "3") if is_negative else ("2", "3")):
         return None, at
-    power, at = int(tokens[at].text), at + 1
+    power, at = int(tokens[at].text) * (-1 if is_negative else 1), at + 1
     if is_braced:
         if at >= len(tokens) or tokens[at].text != "}":
             return None, at

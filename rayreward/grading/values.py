@@ -95,10 +95,17 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    r"""A relation that is more than a name and its value, as left minus right; `sign` is =, <, \le or \ne."""
+    r"""A relation that is more than a name and its value, as left minus right; `sign` is =, <, \le or \ne.
+
+    Attributes:
+        sign: see above.
+        difference: left minus right.
+        stated: the number that something of several variables is said to be: 12 of a + b = 12.
+    """
 
     sign: str
     difference: Ratio
+    stated: Ratio | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
