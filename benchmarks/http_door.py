@@ -6,7 +6,8 @@ for the paths of rayreward, of every Ray process, less what they use while nothi
 
 The peers: an ASGI function under uvicorn, FastAPI, both answering a constant; an async handler that blocks for 20 ms
 and 0.2 ms a sample, as OpenRLHF's own reward server computes in its handler, against the same reward behind the
-router; reward-kit's own server with a trivial reward, where ``--reward-kit-python`` names a Python that has it.
+router; reward-kit's own server with a trivial reward, where ``--reward-kit-python`` names a Python that has it. And a
+floor: the router's listener around a trivial reward, without any of the router's policies.
 
 Further: a lone request against a bare handle call, and one request of 1,024 samples of 4 KB as JSON and as msgpack,
 whose CPU is the client's and the cluster's together.
@@ -39,6 +40,7 @@ from rayreward.serve.app import APP_NAME, build_app
 from rayreward.serve.cluster import EmbeddedCluster, free_port
 
 PEERS = Path(__file__).with_name("peers")
+PEER_NAMES = ("uvicorn_noop", "fastapi_noop", "bare_door", "serve_rm_style")
 CONCURRENCIES = (64, 256)
 LENGTH = {"builtin": "length", "args": {"target": 5}, "isolation": "inline"}
 REWARDS = [
@@ -200,7 +202,7 @@ def main() -> None:
     asked, load_before = parser.parse_args(), load()
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(EmbeddedCluster())
-        peers = {name: stack.enter_context(peer(name)) for name in ("uvicorn_noop", "fastapi_noop", "serve_rm_style")}
+        peers = {name: stack.enter_context(peer(name)) for name in PEER_NAMES}
         if asked.reward_kit_python:
             peers["reward_kit"] = stack.enter_context(peer("reward_kit_server", asked.reward_kit_python))
         config = {"rewards": REWARDS, "listen": {"port": free_port("127.0.0.1")}}
@@ -221,6 +223,7 @@ def main() -> None:
         targets = {
             "uvicorn_noop": theirs("uvicorn_noop", 8000),
             "fastapi_noop": theirs("fastapi_noop", 8000),
+            "bare_door": theirs("bare_door", 8000),
             "listener_coalesced": ours(f"{url}/coalesced/get_reward", 8000),
             "listener_in_router": ours(f"{url}/in_router/get_reward", 8000),
             "serve_proxy": ours(f"{cluster.url}/coalesced/get_reward", 400),
