@@ -110,7 +110,7 @@ def is_deeper(value: Any, limit: int) -> bool:
 
 
 def fenced_blocks(text: str) -> Iterator[FencedBlock]:
-    r"""The blocks between triple backquotes, in order; one that never closes goes to the end.
+    r"""The blocks between triple backquotes, in order, within a line too; one that never closes goes to the end.
 
     Example:
         >>> list(fenced_blocks("so\n```json\n{}\n```"))

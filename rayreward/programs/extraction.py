@@ -41,7 +41,7 @@ def extract_program(response: str, tags: frozenset[str], *, choice: Choice = "la
     """
     if choice == "whole":
         return response if response.strip() else None
-    blocks = list(fenced_blocks(response))
+    blocks = list(markdown_blocks(response))
     if not blocks:
         return response if response.strip() else None
     wanted = [block.text for block in blocks if block.tag in tags] or [block.text for block in blocks if not block.tag]
@@ -50,8 +50,12 @@ def extract_program(response: str, tags: frozenset[str], *, choice: Choice = "la
     return {"last": wanted[-1], "first": wanted[0], "all": "\n".join(wanted)}[choice]
 
 
-def fenced_blocks(text: str) -> Iterator[Block]:
-    """The blocks between fences of three or more backticks or tildes, in order; those of Markdown are looked into."""
+def markdown_blocks(text: str) -> Iterator[Block]:
+    """The blocks between fences of three or more backticks or tildes, in order; those of Markdown are looked into.
+
+    By whole lines, as Markdown has it: a program's own text may hold a fence. JSON is also fenced within a line, which
+    `rayreward.json_text.fenced_blocks` reads.
+    """
     fence, tag, indent = "", "", 0
     lines: list[str] = []
     for line in io.StringIO(text, newline="\n"):  # not splitlines, which also splits at form feeds

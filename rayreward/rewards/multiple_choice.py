@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from rayreward.errors import ConfigError, InvalidInputError, shown
 from rayreward.function import Isolation, RewardFunction
+from rayreward.grading.extract import boxes
 from rayreward.toolcalls.detect import without_thoughts
 from rayreward.types import RewardOutput, Trajectory
 
@@ -16,8 +17,6 @@ _MAX_CHARS = 300
 
 _MAX_STATEMENTS = 64
 """Of one kind, counted from the end; more of them only cost time."""
-
-_BOX = re.compile(r"\\boxed\s{0,4}\{")
 
 _STATEMENT = re.compile(
     r"(?:(?<![a-z])(?:answer|choice|option)[\"'*_ \t]{0,8}(?:[ \t](?:to|for)[ \t][^.:\n]{1,60}?[ \t])?"
@@ -196,24 +195,13 @@ def _reading(letters: Sequence[str], where: str) -> Reading:
 
 def _boxed(text: str, options: Mapping[str, str]) -> list[set[str]]:
     """The letters of each box, of the last ones."""
-    starts = [match.end() for match in _BOX.finditer(text)][-_MAX_STATEMENTS:]
     found = []
-    for start in starts:
-        inside = _balanced(text[start : start + _MAX_CHARS]).strip()
+    for box in boxes(text):
+        inside = box[:_MAX_CHARS]
         letters = _letters_at(inside, _behind_lead(inside), options) or _option_of(inside, options)
         if letters:
             found.append(letters)
     return found
-
-
-def _balanced(text: str) -> str:
-    """What a brace opened before `text` holds."""
-    depth = 1
-    for at, character in enumerate(text):
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        if not depth:
-            return text[:at]
-    return ""
 
 
 def _stated(text: str, options: Mapping[str, str]) -> list[set[str]]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rayreward.programs.extraction import Block, extract_program, fenced_blocks
+from rayreward.programs.extraction import Block, extract_program, markdown_blocks
 
 PYTHON = frozenset({"python", "py"})
 
@@ -41,7 +41,7 @@ def test_other_choices() -> None:
 
 
 def test_blocks_come_in_order_with_their_tags() -> None:
-    assert list(fenced_blocks("```a\n1\n```\n~~~\n2\n```\n~~~")) == [Block("a", "1\n"), Block("", "2\n```\n")]
+    assert list(markdown_blocks("```a\n1\n```\n~~~\n2\n```\n~~~")) == [Block("a", "1\n"), Block("", "2\n```\n")]
 
 
 @pytest.mark.parametrize("unit", ["`", "```\n", "~~~a\n", " ", "```python\n", "</think>", "\n", "\x00", "\ud800"])

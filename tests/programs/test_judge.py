@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +14,7 @@ from rayreward.programs.assertions import split_asserts
 from rayreward.programs.errors import GradingError
 from rayreward.programs.judge import Judge, Outcome, Request
 from rayreward.sandbox import Opaque
+from tests.processes import is_gone
 
 Answers = Callable[[Request], tuple[str, Any]]
 
@@ -193,11 +196,8 @@ def test_a_judge_whose_process_was_killed_starts_again() -> None:
             return "value", 1
 
         assert kinds(judge, ["import os\nassert f(os.getppid())"], answer) == ["passed"]
-        psutil.Process(seen[0]).kill()
-        for _ in range(500):
-            if psutil.Process(seen[0]).status() == psutil.STATUS_ZOMBIE:
-                break
-            time.sleep(0.01)
+        os.kill(seen[0], signal.SIGKILL)
+        assert asyncio.run(is_gone(seen[0]))
         assert kinds(judge, ["assert f(1)"], answer) == ["passed"]
     finally:
         judge.close()
