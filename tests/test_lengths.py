@@ -8,6 +8,7 @@ import pytest
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.lengths import LengthCounter
 from rayreward.types import Sample
+from tests.models.tiny import make_tokenizer
 
 
 def test_words_characters_and_tokens() -> None:
@@ -17,11 +18,8 @@ def test_words_characters_and_tokens() -> None:
 
 
 def test_a_tokenizer_counts_where_there_are_no_ids(tmp_path: Path) -> None:
-    tokenizers = pytest.importorskip("tokenizers")
-    transformers = pytest.importorskip("transformers")
-    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained(tmp_path)
+    pytest.importorskip("transformers")
+    make_tokenizer(tmp_path)
     counter = LengthCounter("tokens", asked_by="x", tokenizer=str(tmp_path))
     assert counter.length_of(Sample(response="one two")) == 2
     assert counter.length_of(Sample(response="\ud800")) == 1

@@ -9,6 +9,7 @@ import pytest
 from rayreward.errors import ConfigError
 from rayreward.rewards import OverlongReward
 from rayreward.types import FailureKind
+from tests.models.tiny import make_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -38,11 +39,8 @@ def test_the_numbers_are_trls() -> None:
 
 
 def test_a_tokenizer_counts_where_there_are_no_ids(tmp_path: Path) -> None:
-    tokenizers = pytest.importorskip("tokenizers")
-    transformers = pytest.importorskip("transformers")
-    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained(tmp_path)
+    pytest.importorskip("transformers")
+    make_tokenizer(tmp_path)
     reward = OverlongReward(10, 4, tokenizer=str(tmp_path))
     assert reward.isolation == "process"
     assert reward(response="one two three four five six seven eight").score == -0.5
