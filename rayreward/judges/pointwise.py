@@ -48,6 +48,12 @@ class PointwiseJudge(RewardFunction):
         """Whom it asks; its ledger holds what each run has spent."""
         return self._endpoint
 
+    def load(self) -> None:
+        """Load the judge's own model, where it has one in this process."""
+        load = getattr(self._endpoint.inner, "load", None)
+        if load is not None:
+            load()
+
     async def aclose(self) -> None:
         """Close the endpoint's connections."""
         await self._endpoint.aclose()

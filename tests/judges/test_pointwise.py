@@ -130,6 +130,9 @@ class TestVerdictKinds:
             ({"samples": 3, "verdict": "logprobs"}, "the same verdict each time"),
             ({"scale": (10, 1)}, "from its worst to its best"), ({"budget_usd": 1.0}, "needs prices"),
             ({"max_concurrncy": 3}, "did you mean 'max_concurrency'"), ({"timeout_s": 3}, "takes no timeout_s"),
+            ({"model_path": "m"}, "takes no model_path"),
+            ({"endpoint": None, "model_path": "m", "max_tries": 2}, "max_tries"),
+            ({"endpoint": None, "model_path": "m", "vllm": {"runner": "pooling"}}, "sets runner itself"),
             ({"prices": {"promt": 1.0}}, "prompt, completion and cached"),
         ],
     )  # fmt: skip
