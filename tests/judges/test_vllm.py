@@ -16,11 +16,13 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from rayreward import Sample
 from rayreward.errors import DeadlineError, InvalidInputError, RewardLoadError, ServiceUnavailableError
 from rayreward.jobs.tiny_model import build_tiny_model
 from rayreward.judges.endpoint import Endpoint, Question
+from rayreward.judges.guard import INSTRUCTION, fence
 from rayreward.judges.http_endpoint import CallLimits, HttpEndpoint
 from rayreward.judges.judge import LLMJudge
 from rayreward.judges.verdicts import expect
@@ -29,13 +31,13 @@ from rayreward.judges.vllm_endpoint import VllmEndpoint
 pytestmark = [
     pytest.mark.vllm,
     pytest.mark.filterwarnings("ignore"),  # of vLLM and what it imports
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(500),
 ]
 
-MAX_LENGTH = 512
+MAX_LENGTH = 2048
 CHOICES = ("1", "2", "3", "4", "5")
 VALUES = {choice: float(choice) for choice in CHOICES}
-STARTS_WITHIN_S = 240.0
+STARTS_WITHIN_S = 400.0
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -52,6 +54,19 @@ ENVIRONMENT = {
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judge")
     build_tiny_model(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["max_position_embeddings"] = MAX_LENGTH  # a token is a character, and a judge's question has a thousand
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def silent(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without a chat template."""
+    folder = tmp_path_factory.mktemp("silent")
+    for file in checkpoint.iterdir():
+        if file.name != "chat_template.jinja":
+            (folder / file.name).write_bytes(file.read_bytes())
     return folder
 
 
@@ -87,14 +102,14 @@ def _is_up(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(url: str) -> AsyncIterator[HttpEndpoint]:
     endpoint = HttpEndpoint("tiny", base_url=url, limits=CallLimits(timeout_s=120, max_tries=1))
     yield endpoint
     await endpoint.aclose()
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def here(checkpoint: Path) -> AsyncIterator[VllmEndpoint]:
     endpoint = VllmEndpoint(str(checkpoint), dtype="float32", max_length=MAX_LENGTH, timeout_s=120)
     yield endpoint
@@ -124,6 +139,7 @@ def question(text: str = "How good is it?", **fields: Any) -> Question:
     return Question([{"role": "user", "content": text}], **{"max_tokens": 4, **fields})
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_question_has_a_reply_and_its_tokens(endpoint: Endpoint) -> None:
     reply = await endpoint.ask(question())
     assert reply.text
@@ -131,6 +147,7 @@ async def test_a_question_has_a_reply_and_its_tokens(endpoint: Endpoint) -> None
     assert (await endpoint.ask(question())).text == reply.text
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_choices_have_their_raw_probabilities_though_none_is_likely(endpoint: Endpoint, checkpoint: Path) -> None:
     reply = await endpoint.ask(question(max_tokens=1, choices=CHOICES))
     wanted = plain_logprobs(checkpoint, [{"role": "user", "content": "How good is it?"}])
@@ -140,6 +157,7 @@ async def test_choices_have_their_raw_probabilities_though_none_is_likely(endpoi
     assert 0 < (verdict.mass or 0) < 0.5
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_reply_follows_its_schema(endpoint: Endpoint) -> None:
     schema = {
         "type": "object",
@@ -151,6 +169,7 @@ async def test_a_reply_follows_its_schema(endpoint: Endpoint) -> None:
     assert json.loads(reply.text)["score"] in (1, 2, 3)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_what_was_asked_before_is_cached(endpoint: Endpoint) -> None:
     rubric = "By this rubric. " * 20
     await endpoint.ask(question(f"{rubric} First."))
@@ -158,21 +177,34 @@ async def test_what_was_asked_before_is_cached(endpoint: Endpoint) -> None:
     assert 200 < reply.cached_tokens < reply.prompt_tokens
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_too_long_a_question_is_the_samples_fault(endpoint: Endpoint) -> None:
-    with pytest.raises(InvalidInputError, match="512"):
-        await endpoint.ask(question("word " * 400))
+    with pytest.raises(InvalidInputError, match="2048"):
+        await endpoint.ask(question("word " * 420))
 
 
-async def test_judges_score_by_it_in_order(endpoint: Endpoint) -> None:
-    # The template is short, since the tiny model places 512 characters only; without mass it has no opinion.
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_judge_scores_many_at_once_as_it_does_each_alone(endpoint: Endpoint, checkpoint: Path) -> None:
     judge = LLMJudge("tiny", "Rate.", verdict="logprobs", min_mass=0.0, endpoint=endpoint)
-    judge._ask = lambda: "Score?"  # type: ignore[method-assign]
-    samples = [Sample(prompt="q", response=str(number)) for number in range(6)]
+    samples = [Sample(prompt="2 + 2?", response=str(number)) for number in range(8)]
     outputs = await judge.ascore(samples)
-    if any(output.failure for output in outputs):
-        assert {output.failure.kind for output in outputs if output.failure} == {"invalid_input"}
+    content = f"{INSTRUCTION}\n\n{judge._filled(samples[3], fence('response', '3'))}\n\n{judge._ask()}"
+    wanted = expect(plain_logprobs(checkpoint, [{"role": "user", "content": content}]), VALUES, min_mass=0.0)
+    assert [output.failure for output in outputs] == [None] * 8
+    assert outputs[3].metadata["verdict"] == pytest.approx(wanted.value, abs=1e-3)
+    assert len({output.score for output in outputs}) == 8
+    assert outputs[3].metadata["completion_tokens"] == 1
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_random_models_opinion_is_none(endpoint: Endpoint) -> None:
+    judge = LLMJudge("tiny", "Rate.", verdict="logprobs", max_corrections=0, endpoint=endpoint)
+    [output] = await judge.ascore([Sample(response="a")])
+    assert output.failure is not None
+    assert output.failure.kind == "unparseable"
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_model_that_the_server_does_not_have_is_named(url: str) -> None:
     endpoint = HttpEndpoint("another", base_url=url)
     with pytest.raises(ServiceUnavailableError, match=r"answered 404: .*another"):
@@ -180,6 +212,7 @@ async def test_a_model_that_the_server_does_not_have_is_named(url: str) -> None:
     await endpoint.aclose()
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_question_that_is_left_leaves_the_engine(here: VllmEndpoint) -> None:
     leaving = asyncio.create_task(here.ask(question(max_tokens=450)))
     await here.ask(question("another"))
@@ -189,11 +222,13 @@ async def test_a_question_that_is_left_leaves_the_engine(here: VllmEndpoint) -> 
     assert (await here.ask(question("and another"))).text
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_choices_that_are_no_single_token_are_refused(here: VllmEndpoint) -> None:
     with pytest.raises(InvalidInputError, match="writes '10' as 2 tokens"):
         await here.ask(question(choices=("1", "10")))
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_deadline_is_kept(here: VllmEndpoint) -> None:
     limit_s, here._timeout_s = here._timeout_s, 0.001
     try:
@@ -203,18 +238,14 @@ async def test_a_deadline_is_kept(here: VllmEndpoint) -> None:
         here._timeout_s = limit_s
 
 
-async def test_a_folder_that_is_no_judge_is_refused(tmp_path: Path, checkpoint: Path) -> None:
+def test_a_folder_that_is_no_judge_is_refused(tmp_path: Path, silent: Path) -> None:
     with pytest.raises(RewardLoadError, match="no tokenizer that can be loaded"):
         VllmEndpoint(str(tmp_path)).load()
-    silent = tmp_path / "silent"
-    silent.mkdir()
-    for file in checkpoint.iterdir():
-        if file.name != "chat_template.jinja":
-            (silent / file.name).write_bytes(file.read_bytes())
     with pytest.raises(RewardLoadError, match="has no chat template"):
         VllmEndpoint(str(silent)).load()
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_closing_leaves_no_thread(here: VllmEndpoint) -> None:
     assert here.is_loaded
     await here.aclose()
