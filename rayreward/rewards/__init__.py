@@ -5,6 +5,7 @@ from __future__ import annotations
 from rayreward.decorator import reward_function
 from rayreward.function import RewardFunction
 from rayreward.judges.judge import LLMJudge
+from rayreward.judges.rubric import RubricJudge
 from rayreward.models.reward_model import RewardModel
 from rayreward.rewards.code_execution import CodeExecutionReward
 from rayreward.rewards.composite import CompositeReward
@@ -42,6 +43,7 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "overlong": OverlongReward,
     "repetition": RepetitionReward,
     "reward_model": RewardModel,
+    "rubric_judge": RubricJudge,
     "similarity": SimilarityReward,
     "tag_count": TagCountReward,
 }
@@ -69,6 +71,7 @@ __all__ = [
     "RewardFunction",
     "RewardModel",
     "RewardOutput",
+    "RubricJudge",
     "SimilarityReward",
     "TagCountReward",
     "Trajectory",
