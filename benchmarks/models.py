@@ -142,8 +142,8 @@ def exactness(trunk: Any, weight: Any, units: Sequence[ModelInput]) -> dict[str,
 
 def short_units() -> list[ModelInput]:
     """Alone and siblings, of few tokens: bf16 is slow where the CPU has none."""
-    alone = draw_units(SHAPE, 24, seed=90, median=50, shortest=10, longest=150)
-    families = draw_siblings(SHAPE, 3, seed=91, count=8, prompt_tokens=60)
+    alone = draw_units(SHAPE, 16, seed=90, median=50, shortest=10, longest=150)
+    families = draw_siblings(SHAPE, 2, seed=91, count=8, prompt_tokens=60)
     return [*alone, *(ModelInput(unit.ids[:140], unit.prefix_tokens) for unit in families)]
 
 

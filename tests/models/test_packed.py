@@ -123,8 +123,9 @@ def test_marks_are_read_where_they_lie_in_the_prompt_or_behind_it() -> None:
 
 
 def test_units_fail_alone_and_answers_keep_their_order() -> None:
-    poisoned = copy.deepcopy(TRUNK)
-    poisoned.embed_tokens.weight.data[13] = float("nan")
+    backend = packed(max_length=64)
+    assert backend._trunk is not None
+    backend._trunk._trunk.embed_tokens.weight.data[13] = float("nan")
     prompt = tuple(one for one in ids(30, seed=1) if one != 13)
     good = [ModelInput((*prompt, 5), len(prompt)), ModelInput((*prompt, 6), len(prompt)), ModelInput((7,))]
     units = [
@@ -137,7 +138,7 @@ def test_units_fail_alone_and_answers_keep_their_order() -> None:
         ModelInput((64,)),
         good[2],
     ]
-    answers = packed(poisoned, max_length=64).score(units)
+    answers = backend.score(units)
     assert [type(one).__name__ for one in answers] == [
         "Reading", "InvalidOutputError", "InvalidInputError", "Reading", "InvalidOutputError", "InvalidInputError",
         "InvalidInputError", "Reading",
@@ -249,7 +250,7 @@ def test_nothing_to_score_is_answered_by_nothing_and_loading_is_asked_for() -> N
 
 
 def test_a_model_that_cannot_be_packed_is_refused_when_it_is_loaded() -> None:
-    with pytest.raises(CannotPackError, match="sees only"):
+    with pytest.raises(CannotPackError, match="see only 32 tokens"):
         packed(make_trunk("Mistral", sliding_window=32))
     assert packed(make_trunk("Mistral", sliding_window=32), max_length=32).max_length == 32
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from rayreward.errors import RewardLoadError
 from rayreward.models.attention import CannotPackError
 from rayreward.models.packed_trunk import PackedTrunk
 from tests.models.trunks import make_trunk
@@ -69,3 +70,11 @@ def test_a_trunk_whose_layers_do_not_get_its_keywords_is_refused(monkeypatch: py
     monkeypatch.setattr(trunk.layers[1].self_attn, "forward", lambda **given: attend(**{**given, "packing": None}))
     with pytest.raises(CannotPackError, match="run without one"):
         PackedTrunk(trunk, max_length=64)
+
+
+def test_damaged_weights_are_told_from_a_model_that_cannot_be_packed() -> None:
+    trunk = make_trunk()
+    trunk.layers[0].mlp.up_proj.weight.data[0, 0] = float("nan")
+    with pytest.raises(RewardLoadError, match="weights are damaged") as caught:
+        PackedTrunk(trunk, max_length=64)
+    assert not isinstance(caught.value, CannotPackError)
