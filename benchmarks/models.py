@@ -122,9 +122,10 @@ def siblings(trunk: Any, weight: Any, rounds: int) -> dict[str, Any]:
     }
     tokens = sum(len(unit.ids) for drawn in draws for unit in drawn)
     computed = sum(500 + sum(len(unit.ids) - 500 for unit in drawn) for drawn in draws)
+    found, ideal = rounds_of(ways, draws, slowest="independent"), tokens / computed
     return {
-        **rounds_of(ways, draws, slowest="independent"),
-        "tokens": tokens, "computed_tokens": computed, "ideal_times_less": tokens / computed,
+        **found, "tokens": tokens, "computed_tokens": computed, "ideal_times_less": ideal,
+        "fraction_of_ideal": found["total_times_less_cpu"]["shared"] / ideal,
     }  # fmt: skip
 
 
