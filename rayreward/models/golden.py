@@ -150,7 +150,9 @@ class _Writer:
     def _marked(self, tokens: int, prefix_tokens: int) -> dict[str, tuple[int, ...]]:
         """A gate is read at the prompt's end, steps in the answer, and all else in order over the text."""
         others = [name for name in self.marks if name not in ("gate", "step")]
-        marked = {name: (tokens * (at + 1) // (len(others) + 1),) for at, name in enumerate(others)}
+        marked: dict[str, tuple[int, ...]] = {
+            name: (tokens * (at + 1) // (len(others) + 1),) for at, name in enumerate(others)
+        }
         if "gate" in self.marks:
             marked["gate"] = (prefix_tokens - 1,)
         if "step" in self.marks:

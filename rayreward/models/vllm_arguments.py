@@ -1,7 +1,7 @@
 """What vLLM is told, so that it scores as the plain forward does.
 
-What arrives: a checkpoint's config.json and a few options. What leaves: keyword arguments for vLLM's `AsyncEngineArgs`,
-and the environment that its CPU build needs. Plain values: neither torch nor vLLM is imported here.
+What arrives: a checkpoint's config.json and a few settings. What leaves: keyword arguments for vLLM's
+`AsyncEngineArgs`, and the environment that its CPU build needs. Plain values: neither torch nor vLLM is imported here.
 
 Four of vLLM's defaults would change scores, or refuse a sound checkpoint, and none of them is left to it: `num_labels`
 is 2 where a config does not say; an architecture that a trainer made up is unknown; FP8 would quantise the head, too;
@@ -11,7 +11,6 @@ and a request's scores pass through a sigmoid (see `rayreward.models.vllm_backen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rayreward.errors import ConfigError, RewardLoadError
@@ -31,46 +30,25 @@ CPU_ENVIRONMENT: Mapping[str, str] = {
 
 QUIET_ENVIRONMENT: Mapping[str, str] = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
 
-_QUANTIZATIONS = {"fp8": "fp8_per_channel"}
-"""Our names for vLLM's: weights a channel, activations a token, quantised at load. The head stays as it is."""
+_QUANTIZATIONS = {"fp8": ("fp8_per_channel", {"ignore": ["score"]})}
+"""Our reading of a quantisation: vLLM's name, and its configuration. Weights a channel and activations a token, at
+load; the head stays as it is, which vLLM's own "fp8" would quantise with the rest."""
 
-
-@dataclass(frozen=True, slots=True)
-class VllmOptions:
-    """How vLLM uses the device.
-
-    Args:
-        tensor_parallel: devices that share one copy of the model.
-        quantization: "fp8", or None for the dtype's own weights. Scores are then no longer those of the plain forward
-            within the gates of `rayreward.models.golden`, and the probe says by how much.
-        gpu_memory_utilization: share of the device's memory for weights and cache together, above 0 and up to 1.
-        prefix_caching: whether the prompt of siblings is computed once, also over calls.
-        enforce_eager: no CUDA graphs and no compilation; None for what fits the device.
-
-    Raises:
-        ConfigError: an option that cannot be.
-    """
-
-    tensor_parallel: int = 1
-    quantization: str | None = None
-    gpu_memory_utilization: float = 0.9
-    prefix_caching: bool = True
-    enforce_eager: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.tensor_parallel < 1:
-            raise ConfigError(f"tensor_parallel={self.tensor_parallel}: at least one device is needed")
-        if self.quantization is not None and self.quantization not in _QUANTIZATIONS:
-            raise ConfigError(f"quantization={self.quantization!r}: the vLLM backend knows 'fp8', or None")
-        if not 0 < self.gpu_memory_utilization <= 1:
-            raise ConfigError(
-                f"gpu_memory_utilization={self.gpu_memory_utilization}: a share above 0 and up to 1 is needed"
-            )
+_OURS: Mapping[str, str] = {
+    "model": "it is model_path",
+    "runner": "reward models are pooled",
+    "convert": "reward models are classifiers of one label",
+    "dtype": "set dtype itself",
+    "max_model_len": "set max_length itself",
+    "max_num_batched_tokens": "set max_step_tokens itself",
+    "trust_remote_code": "set trust_remote_code itself",
+    "skip_tokenizer_init": "token ids are sent",
+    "pooler_config": "activation and normalisation are not vLLM's business",
+}
 
 
 def engine_arguments(
     path: str,
-    options: VllmOptions,
     *,
     config: Mapping[str, Any],
     dtype: str,
@@ -78,22 +56,28 @@ def engine_arguments(
     max_step_tokens: int,
     is_cpu: bool,
     trust_remote_code: bool = False,
+    further: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments for ``AsyncEngineArgs``.
 
     Args:
         path: what vLLM loads.
-        options: how it uses the device.
         config: the checkpoint's config.json.
         dtype: of the trunk; the head is computed in fp32 always.
         max_length: of one unit, in tokens.
         max_step_tokens: of one forward pass.
         is_cpu: whether it is vLLM's CPU build.
         trust_remote_code: whether the checkpoint's own Python may run.
+        further: arguments of ``AsyncEngineArgs`` as they are: ``tensor_parallel_size``, ``quantization="fp8"``,
+            ``gpu_memory_utilization``, … They replace ours, except those that would change scores.
 
     Raises:
+        ConfigError: a further argument that is set otherwise.
         RewardLoadError: no architecture that vLLM could run.
     """
+    for name in further or {}:
+        if name in _OURS:
+            raise ConfigError(f"vllm={{{name!r}: …}}: {_OURS[name]}; leave it out")
     arguments: dict[str, Any] = {
         "model": path,
         "runner": "pooling",
@@ -103,24 +87,27 @@ def engine_arguments(
         "max_model_len": max_length,
         # Longer prompts are computed in several steps, so this may be less than one unit.
         "max_num_batched_tokens": max_step_tokens,
-        "tensor_parallel_size": options.tensor_parallel,
-        "gpu_memory_utilization": options.gpu_memory_utilization,
-        "enable_prefix_caching": options.prefix_caching,
+        "enable_prefix_caching": True,
         "trust_remote_code": trust_remote_code,
         "disable_log_stats": True,
-        "hf_overrides": {"num_labels": 1, "head_dtype": "float32", "architectures": [_architecture(path, config)]},
+        **(_on_a_cpu(further or {}) if is_cpu else {}),
+        **(further or {}),
     }
-    if options.quantization is not None:
-        arguments |= {"quantization": _QUANTIZATIONS[options.quantization], "quantization_config": {"ignore": ["score"]}}
-    eager = is_cpu if options.enforce_eager is None else options.enforce_eager
-    arguments["enforce_eager"] = eager
-    if is_cpu:
-        arguments |= {
-            "kv_cache_memory_bytes": _CPU_CACHE_BYTES,
-            "block_size": _CPU_BLOCK_TOKENS,
-            "distributed_executor_backend": "uni" if options.tensor_parallel == 1 else "mp",
-        }
+    overrides = {"num_labels": 1, "head_dtype": "float32", "architectures": [_architecture(path, config)]}
+    arguments["hf_overrides"] = {**overrides, **arguments.get("hf_overrides", {})}
+    if arguments.get("quantization") in _QUANTIZATIONS:
+        name, settings = _QUANTIZATIONS[arguments["quantization"]]
+        arguments |= {"quantization": name, "quantization_config": arguments.get("quantization_config", settings)}
     return arguments
+
+
+def _on_a_cpu(further: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "enforce_eager": True,  # no compiler is needed, and the first steps are as fast as the others
+        "kv_cache_memory_bytes": _CPU_CACHE_BYTES,
+        "block_size": _CPU_BLOCK_TOKENS,
+        "distributed_executor_backend": "uni" if further.get("tensor_parallel_size", 1) == 1 else "mp",
+    }
 
 
 def _architecture(path: str, config: Mapping[str, Any]) -> str:
@@ -129,9 +116,9 @@ def _architecture(path: str, config: Mapping[str, Any]) -> str:
     Raises:
         RewardLoadError: neither says what the model is.
     """
-    named = next(iter(config.get("architectures") or ()), "")
+    named = str(next(iter(config.get("architectures") or ()), ""))
     if named.endswith(("ForSequenceClassification", "ForCausalLM")):
-        return str(named)
+        return named
     model_type = str(config.get("model_type") or "")
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as KNOWN
 

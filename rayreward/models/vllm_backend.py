@@ -17,7 +17,7 @@ import math
 import multiprocessing
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from itertools import count
 from pathlib import Path
@@ -31,7 +31,7 @@ from rayreward.errors import (
     ServiceUnavailableError,
 )
 from rayreward.models.inputs import ModelInput, Reading
-from rayreward.models.vllm_arguments import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, VllmOptions, engine_arguments
+from rayreward.models.vllm_arguments import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, engine_arguments
 from rayreward.models.vllm_checkpoint import fit_for_vllm
 
 _ENDS_WITHIN_S = 5.0
@@ -49,11 +49,11 @@ class VllmBackend:
         dtype: "float32", "bfloat16" or "float16": of the trunk. The head is computed in fp32.
         max_length: how many tokens a unit may have.
         max_step_tokens: how many tokens a forward pass may carry; longer units take several.
-        options: how vLLM uses the device.
         trust_remote_code: whether the checkpoint's own Python may run.
+        further: arguments of vLLM's ``AsyncEngineArgs``; see `rayreward.models.vllm_arguments.engine_arguments`.
 
     Example:
-        >>> backend = VllmBackend("a-reward-model", dtype="bfloat16", options=VllmOptions(tensor_parallel=2))
+        >>> backend = VllmBackend("a-reward-model", dtype="bfloat16", further={"tensor_parallel_size": 2})
         >>> backend.steps_overlap
         True
     """
@@ -70,13 +70,13 @@ class VllmBackend:
         dtype: str = "bfloat16",
         max_length: int = 4096,
         max_step_tokens: int = 8192,
-        options: VllmOptions | None = None,
         trust_remote_code: bool = False,
+        further: Mapping[str, Any] | None = None,
     ) -> None:
         self.max_length, self.max_step_tokens = max_length, max_step_tokens
         self._path, self._mean, self._std = path, mean, std
         self._device, self._dtype = device, dtype
-        self._options, self._trusts_code = options or VllmOptions(), trust_remote_code
+        self._trusts_code, self._further = trust_remote_code, dict(further or {})
         self._vocabulary = 0
         self._engine: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -111,22 +111,24 @@ class VllmBackend:
         try:
             config = json.loads((folder / "config.json").read_text())
         except (OSError, ValueError) as error:
-            raise RewardLoadError(f"{self._path!r} is no checkpoint: its config.json cannot be read: {error}") from error
+            raise RewardLoadError(
+                f"{self._path!r} is no checkpoint: its config.json cannot be read: {error}"
+            ) from error
         self._vocabulary = int(config.get("vocab_size") or config.get("text_config", {}).get("vocab_size") or 0)
         return engine_arguments(
             str(fit_for_vllm(folder)),
-            self._options,
             config=config,
             dtype=self._dtype,
             max_length=self.max_length,
             max_step_tokens=self.max_step_tokens,
             is_cpu=is_cpu,
             trust_remote_code=self._trusts_code,
+            further=self._further,
         )
 
     def cost(self, unit: ModelInput) -> int:
         """Tokens beside a prefix that is there already; whether it is, vLLM finds out."""
-        shared = unit.prefix_tokens if self._options.prefix_caching else 0
+        shared = unit.prefix_tokens if self._further.get("enable_prefix_caching", True) else 0
         return len(unit.ids) - min(shared, len(unit.ids) - 1)
 
     def score(self, units: Sequence[ModelInput]) -> list[Reading | Exception]:
@@ -152,14 +154,17 @@ class VllmBackend:
         return asyncio.run_coroutine_threadsafe(self._score_all(list(units)), self._loop)
 
     async def _score_all(self, units: list[ModelInput]) -> list[Reading | Exception]:
-        answers = await asyncio.gather(*map(self._score_unit, units), return_exceptions=True)
+        answers = await asyncio.gather(*map(self._answer, units))
         lost = next((one for one in answers if isinstance(one, ServiceUnavailableError)), None)
         if lost is not None:
             raise lost
-        for one in answers:
-            if isinstance(one, BaseException) and not isinstance(one, Exception):
-                raise one
-        return [one for one in answers if not isinstance(one, BaseException) or isinstance(one, Exception)]
+        return answers
+
+    async def _answer(self, unit: ModelInput) -> Reading | Exception:
+        try:
+            return await self._score_unit(unit)
+        except Exception as error:  # noqa: BLE001 - the boundary: a unit that breaks vLLM fails alone
+            return error
 
     async def _score_unit(self, unit: ModelInput) -> Reading:
         from vllm import PoolingParams
@@ -169,11 +174,10 @@ class VllmBackend:
 
         self._check(unit)
         prompt = TokensPrompt(prompt_token_ids=list(unit.ids))
-        answer: Any = None
+        parameters = PoolingParams(task="classify", use_activation=False)
         try:
-            parameters = PoolingParams(task="classify", use_activation=False)
-            async for answer in self._engine.encode(prompt, parameters, f"unit-{next(self._numbers)}"):
-                pass
+            stream = self._engine.encode(prompt, parameters, f"unit-{next(self._numbers)}")
+            answer = [answer async for answer in stream][-1]
         except VLLMClientError as error:
             raise InvalidInputError(f"vLLM refuses the unit: {error}") from error
         except EngineDeadError as error:
@@ -227,12 +231,13 @@ async def _start_engine(arguments: dict[str, Any]) -> Any:
 
 
 async def _end_engine(engine: Any) -> None:
-    if engine is not None:
-        await asyncio.to_thread(engine.shutdown, _ENDS_WITHIN_S)
+    # Requests first, so that their callers are told; and the engine's own reader, which would take the end for a crash.
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    if engine is not None:
+        engine.shutdown(_ENDS_WITHIN_S)
 
 
 def _is_cpu_build(device: str | None) -> bool:

@@ -65,9 +65,9 @@ def _head_name(folder: Path, names: set[str]) -> str:
     candidates = sorted({f"{prefix}.weight", "value_head.weight"} & names)
     if len(candidates) != 1:
         raise RewardLoadError(
-            f"vLLM: {str(folder)!r} has no weights for a head: neither 'score.weight' nor 'value_head.weight', nor what "
-            f"its config.json names as value_head_prefix ({prefix!r}). Give a checkpoint that was trained as a reward "
-            f"model"
+            f"vLLM: {str(folder)!r} has no weights for a head: neither 'score.weight' nor 'value_head.weight', nor "
+            f"what its config.json names as value_head_prefix ({prefix!r}). Give a checkpoint that was trained as a "
+            f"reward model"
         )
     return candidates[0]
 
