@@ -28,7 +28,12 @@ CPU_ENVIRONMENT: Mapping[str, str] = {
 }
 """What vLLM's CPU build reads from the environment only. Set before it is imported, where nobody has set it."""
 
-QUIET_ENVIRONMENT: Mapping[str, str] = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
+ENVIRONMENT: Mapping[str, str] = {
+    "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",  # its limit is one above ours, which we keep: see `engine_arguments`
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+"""The same, on every device."""
 
 _QUANTIZATIONS = {"fp8": ("fp8_per_channel", {"ignore": ["score"]})}
 """Our reading of a quantisation: vLLM's name, and its configuration. Weights a channel and activations a token, at
@@ -84,7 +89,9 @@ def engine_arguments(
         "convert": "classify",
         "dtype": dtype,
         "skip_tokenizer_init": True,  # token ids come in; a tokenizer that does not load is no reason to stop
-        "max_model_len": max_length,
+        # vLLM 0.29 keeps a place for a token to come, also where none will: the last token of a unit of exactly this
+        # length never has its turn when the unit is computed in several steps, and its caller waits for ever.
+        "max_model_len": max_length + 1,
         # Longer prompts are computed in several steps, so this may be less than one unit.
         "max_num_batched_tokens": max_step_tokens,
         "enable_prefix_caching": True,

@@ -31,7 +31,8 @@ from rayreward.errors import (
     ServiceUnavailableError,
 )
 from rayreward.models.inputs import ModelInput, Reading
-from rayreward.models.vllm_arguments import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, engine_arguments
+from rayreward.models.units import refusal
+from rayreward.models.vllm_arguments import CPU_ENVIRONMENT, ENVIRONMENT, engine_arguments
 from rayreward.models.vllm_checkpoint import fit_for_vllm
 
 _ENDS_WITHIN_S = 5.0
@@ -172,7 +173,10 @@ class VllmBackend:
         from vllm.inputs import TokensPrompt
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        self._check(unit)
+        # An id that the embedding does not have would end the engine, and with it everybody's requests.
+        refused = refusal(unit, max_length=self.max_length, vocabulary=self._vocabulary, marks=())
+        if refused is not None:
+            raise refused
         prompt = TokensPrompt(prompt_token_ids=list(unit.ids))
         parameters = PoolingParams(task="classify", use_activation=False)
         try:
@@ -183,22 +187,6 @@ class VllmBackend:
         except EngineDeadError as error:
             raise ServiceUnavailableError(f"the vLLM engine of {self._path!r} has died; start it anew") from error
         return self._reading(unit, answer)
-
-    def _check(self, unit: ModelInput) -> None:
-        """What vLLM would end its engine for, or never answer."""
-        if not unit.ids:
-            raise InvalidInputError("a unit without tokens cannot be scored")
-        if len(unit.ids) > self.max_length:
-            raise InvalidInputError(
-                f"a unit of {len(unit.ids)} tokens is longer than max_length={self.max_length}: cut its prompt"
-            )
-        # An id that the embedding does not have ends the engine, and with it everybody's requests.
-        strange = next((one for one in unit.ids if not 0 <= one < (self._vocabulary or math.inf)), None)
-        if strange is not None:
-            raise InvalidInputError(
-                f"token id {strange} is outside of the model's vocabulary of {self._vocabulary}: was the unit made by "
-                f"another model's tokenizer?"
-            )
 
     def _reading(self, unit: ModelInput, answer: Any) -> Reading:
         values = answer.outputs.data.flatten().tolist()
@@ -247,7 +235,7 @@ def _is_cpu_build(device: str | None) -> bool:
         MissingExtraError: it is not installed.
         RewardLoadError: it drives another device than the one asked for.
     """
-    for name, value in QUIET_ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
         from vllm.platforms import current_platform

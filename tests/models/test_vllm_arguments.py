@@ -21,7 +21,7 @@ def test_what_would_change_scores_is_said_and_not_left_to_defaults() -> None:
     assert (arguments["runner"], arguments["convert"]) == ("pooling", "classify")
     assert arguments["hf_overrides"]["num_labels"] == 1
     assert arguments["hf_overrides"]["head_dtype"] == "float32"
-    assert (arguments["max_model_len"], arguments["max_num_batched_tokens"]) == (4096, 8192)
+    assert (arguments["max_model_len"], arguments["max_num_batched_tokens"]) == (4097, 8192)
     assert arguments["enable_prefix_caching"] is True
 
 
