@@ -148,11 +148,13 @@ class _Writer:
         return ModelInput(tuple(ids), prefix_tokens, segments, self._marked(len(ids), prefix_tokens))
 
     def _marked(self, tokens: int, prefix_tokens: int) -> dict[str, tuple[int, ...]]:
-        """A gate is read at the prompt's end, steps in the answer, and all else in order over the text."""
-        others = [name for name in self.marks if name not in ("gate", "step")]
+        """The first token for encoders, a gate at the prompt's end, steps in the answer, all else in order."""
+        others = [name for name in self.marks if name not in ("first", "gate", "step")]
         marked: dict[str, tuple[int, ...]] = {
             name: (tokens * (at + 1) // (len(others) + 1),) for at, name in enumerate(others)
         }
+        if "first" in self.marks:
+            marked["first"] = (0,)
         if "gate" in self.marks:
             marked["gate"] = (prefix_tokens - 1,)
         if "step" in self.marks:

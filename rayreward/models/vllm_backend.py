@@ -20,6 +20,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from itertools import count
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from rayreward.models.vllm_arguments import CPU_ENVIRONMENT, ENVIRONMENT, engine
 from rayreward.models.vllm_checkpoint import fit_for_vllm
 
 _ENDS_WITHIN_S = 5.0
-"""For the engine's processes to end by themselves when the backend is closed; then they are killed."""
+"""For the engine's processes to end when they are asked to, and again when they are told to; then they are killed."""
 
 
 class VllmBackend:
@@ -44,6 +45,7 @@ class VllmBackend:
 
     Args:
         path: a folder with config.json and safetensors.
+        head: name of the head's weight there; None to look for it.
         mean: of the checkpoint's normalisation: ``score = (raw - mean) / std``.
         std: the same.
         device: "cuda" or "cpu", checked against what the installed vLLM was built for; None takes what it has.
@@ -65,6 +67,7 @@ class VllmBackend:
         self,
         path: str,
         *,
+        head: str | None = None,
         mean: float = 0.0,
         std: float = 1.0,
         device: str | None = None,
@@ -75,13 +78,14 @@ class VllmBackend:
         further: Mapping[str, Any] | None = None,
     ) -> None:
         self.max_length, self.max_step_tokens = max_length, max_step_tokens
-        self._path, self._mean, self._std = path, mean, std
+        self._path, self._head, self._mean, self._std = path, head, mean, std
         self._device, self._dtype = device, dtype
         self._trusts_code, self._further = trust_remote_code, dict(further or {})
         self._vocabulary = 0
         self._engine: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._processes: list[BaseProcess] = []
         self._numbers = count()
 
     def load(self) -> None:
@@ -97,6 +101,7 @@ class VllmBackend:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm-engine", daemon=True)
         self._thread.start()
+        before = set(multiprocessing.active_children())
         try:
             self._engine = asyncio.run_coroutine_threadsafe(_start_engine(arguments), self._loop).result()
         except Exception as error:
@@ -105,6 +110,7 @@ class VllmBackend:
                 f"vLLM cannot run {self._path!r}: {error}. Its engine's own words are in this process's error output; "
                 f"backend='packed' may run it"
             ) from error
+        self._processes = [one for one in multiprocessing.active_children() if one not in before]
 
     def _arguments(self) -> dict[str, Any]:
         is_cpu = _is_cpu_build(self._device)
@@ -117,7 +123,7 @@ class VllmBackend:
             ) from error
         self._vocabulary = int(config.get("vocab_size") or config.get("text_config", {}).get("vocab_size") or 0)
         return engine_arguments(
-            str(fit_for_vllm(folder)),
+            str(fit_for_vllm(folder, head=self._head)),
             config=config,
             dtype=self._dtype,
             max_length=self.max_length,
@@ -208,7 +214,13 @@ class VllmBackend:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-        multiprocessing.active_children()  # reaps those that have ended
+        # vLLM sends them a signal and goes: whoever loads the next model needs the device's memory back.
+        for process in self._processes:
+            process.join(_ENDS_WITHIN_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self._processes = []
 
 
 async def _start_engine(arguments: dict[str, Any]) -> Any:
@@ -226,6 +238,7 @@ async def _end_engine(engine: Any) -> None:
     await asyncio.gather(*others, return_exceptions=True)
     if engine is not None:
         engine.shutdown(_ENDS_WITHIN_S)
+        await asyncio.sleep(0)  # its sockets are closed by callbacks
 
 
 def _is_cpu_build(device: str | None) -> bool:

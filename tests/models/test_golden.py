@@ -49,13 +49,14 @@ def test_a_model_without_special_tokens_has_a_probe_too() -> None:
 
 
 def test_marks_lie_where_heads_read_them() -> None:
-    probe = build_probe(VOCABULARY, max_length=64, budget_tokens=2000, marks=("gate", "step", "first", "second"))
+    probe = build_probe(VOCABULARY, max_length=64, budget_tokens=2000, marks=("first", "gate", "step", "one", "two"))
     for unit in (one.unit for one in probe):
-        (gate,), steps, (first,), (second,) = (unit.marks[name] for name in ("gate", "step", "first", "second"))
+        (gate,), steps, (one,), (two,) = (unit.marks[name] for name in ("gate", "step", "one", "two"))
+        assert unit.marks["first"] == (0,)
         assert gate == unit.prefix_tokens - 1
         assert steps == tuple(sorted(steps))
         assert unit.prefix_tokens <= steps[0] <= steps[-1] < len(unit.ids)
-        assert 0 < first < second < len(unit.ids)
+        assert 0 < one < two < len(unit.ids)
 
 
 def scores(std: float = 1.0, count: int = 32) -> list[float]:

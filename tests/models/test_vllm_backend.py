@@ -86,8 +86,8 @@ def plain_scores(checkpoint: Path, units: list[ModelInput]) -> list[float]:
         return [float(model(torch.tensor([unit.ids])).logits[0, 0]) for unit in units]
 
 
-def text(count: int, end: int = 6) -> ModelInput:
-    return ModelInput((4, *((6 + at % 12) for at in range(count)), end, 5), count + 1)
+def text(count: int, end: int = 6, *, stride: int = 1) -> ModelInput:
+    return ModelInput((4, *((6 + at * stride % 12) for at in range(count)), end, 5), count + 1)
 
 
 def engine_processes() -> list[psutil.Process]:
@@ -112,11 +112,11 @@ def test_a_unit_of_just_the_longest_length_is_scored_in_several_steps(backend: V
 
 
 def test_siblings_share_their_prompt_within_a_call_and_over_calls(backend: VllmBackend) -> None:
-    first, *others = backend.score([text(100, end=end) for end in range(6, 12)])
+    first, *others = backend.score([text(100, end=end, stride=5) for end in range(6, 12)])
     assert isinstance(first, Reading)
     assert first.computed_tokens == 103
     assert all(isinstance(one, Reading) and one.computed_tokens <= 103 - 96 for one in others)
-    [again] = backend.score([text(100)])
+    [again] = backend.score([text(100, stride=5)])
     assert isinstance(again, Reading)
     assert again.computed_tokens < 103
     assert again.raw == pytest.approx(first.raw, abs=1e-5)
