@@ -18,7 +18,7 @@ from tests.models.tiny import CHAT_TEMPLATE, make_decoder, make_encoder, make_to
 
 
 def verify(path: Path, **options: Any) -> ModelReport:
-    return verify_model(ModelSettings(str(path), device="cpu", **{"max_length": 64, **options}), budget_tokens=2000)
+    return verify_model(ModelSettings(str(path), device="cpu", **{"max_length": 64, **options}), budget_tokens=700)
 
 
 def levels(report: ModelReport) -> dict[str, str]:
