@@ -154,8 +154,8 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
         except Exception as error:  # noqa: BLE001 - the boundary: whatever a library, or code that came along, raises
             failure = error
     raise RewardLoadError(
-        f"{str(folder)!r} cannot be loaded: its tokenizer: {failure}. A reward model is read with the tokenizer that it "
-        f"was trained with: save that into its folder"
+        f"{str(folder)!r} cannot be loaded: its tokenizer: {failure}. A reward model is read with the tokenizer that "
+        f"it was trained with: save that into its folder"
     ) from failure
 
 

@@ -223,6 +223,11 @@ def make_pairrm(folder: Path) -> tuple[Any, dict[str, Any]]:
     return trunk, head
 
 
+def pair_output(head: Mapping[str, Any], rows: Any) -> Any:
+    inner = torch.tanh(linear(rows, head["head_layer.1.weight"], head["head_layer.1.bias"]))
+    return linear(inner, head["head_layer.4.weight"], head["head_layer.4.bias"])
+
+
 class TestPair:
     def test_the_difference_of_both_candidates_beside_their_source(self, tmp_path: Path) -> None:
         trunk, head = make_pairrm(tmp_path)
@@ -238,13 +243,7 @@ class TestPair:
             assert list(unit.ids) == ids
             rows = trunk(input_ids=torch.tensor([ids])).last_hidden_state[0]
             source, *candidates = (rows[ids.index(tokenizer.convert_tokens_to_ids(token))] for token in PAIR_TOKENS)
-            values = [
-                linear(
-                    torch.tanh(linear(torch.cat([source, one]), head["head_layer.1.weight"], head["head_layer.1.bias"])),
-                    head["head_layer.4.weight"], head["head_layer.4.bias"],
-                )
-                for one in candidates
-            ]  # fmt: skip
+            values = [pair_output(head, torch.cat([source, one])) for one in candidates]
             assert reading.score == pytest.approx(float((values[0] - values[1]).detach()), **EXACT)
 
     def test_the_source_is_cut_and_never_a_candidate(self, tmp_path: Path) -> None:
