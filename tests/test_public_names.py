@@ -17,7 +17,7 @@ PUBLIC = {
     ],
     "rayreward.rewards": [
         "BUILTINS", "CodeExecutionReward", "CompositeReward", "FinalAnswerReward", "FormatReward",
-        "FunctionCallingReward", "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward",
+        "FunctionCallingReward", "FunctionReward", "HostedRewardModel", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward",
         "LLMJudge", "LanguageConsistencyReward", "LengthReward", "MathReward", "MetricRewardOutput",
         "MultipleChoiceReward",
         "OverlongReward", "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "RubricJudge",
