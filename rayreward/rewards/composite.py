@@ -10,6 +10,7 @@ from rayreward.boundary import score_guarded
 from rayreward.compose import Method, Part, Rule, check_parts, combine, gate_is_open
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
+from rayreward.grouping import positions_of_groups
 from rayreward.types import RewardOutput, Sample
 
 
@@ -18,7 +19,8 @@ class CompositeReward(RewardFunction):
 
     Parts run side by side, within the longest of their deadlines. With ``combine="gate"`` the checks run first, in
     order, and a sample that one of them stops never reaches what comes after (so a model or a judge is not paid for
-    it); with "first_valid" a part runs only for samples that have no score yet.
+    it); with "first_valid" a part runs only for samples that have no score yet. A part that compares the samples of a
+    prompt always sees whole groups.
 
     Args:
         parts: ``(reward, weight)`` pairs, ``(reward, weight, name)`` triples, or a ``{name: reward}`` dict.
@@ -104,11 +106,13 @@ class CompositeReward(RewardFunction):
         for part in self.parts:
             if not waiting:
                 break
-            name, ascore = part.name, self.rewards[part.name].ascore
-            outputs = await score_guarded(ascore, [samples[index] for index in waiting])
+            name, reward = part.name, self.rewards[part.name]
+            asked = _whole_groups(samples, waiting) if reward.compares_groups else waiting
+            scored = await score_guarded(reward.ascore, [samples[index] for index in asked])
+            outputs = dict(zip(asked, scored, strict=True))
             going_on = []
-            for index, output in zip(waiting, outputs, strict=True):
-                by_sample[index][name] = output
+            for index in waiting:
+                output = by_sample[index][name] = outputs[index]
                 if self.rule.method == "first_valid":
                     needs_next = not output.is_valid
                 else:
@@ -117,6 +121,12 @@ class CompositeReward(RewardFunction):
                     going_on.append(index)
             waiting = going_on
         return by_sample
+
+
+def _whole_groups(samples: Sequence[Sample], wanted: Sequence[int]) -> list[int]:
+    """The positions of all siblings of the samples that are wanted: with fewer to compare, scores would be others."""
+    groups = [positions for positions in positions_of_groups(samples) if not set(positions).isdisjoint(wanted)]
+    return sorted(position for positions in groups for position in positions)
 
 
 def _read_part(item: Any, position: int) -> tuple[RewardFunction, float, str]:

@@ -16,6 +16,7 @@ import cloudpickle
 from rayreward.boundary import score_guarded
 from rayreward.errors import RewardLoadError
 from rayreward.function import RewardFunction
+from rayreward.grouping import positions_of_groups
 from rayreward.types import FailureKind, RewardOutput, Sample
 from rayreward.workers.process import ProcessWorker
 
@@ -83,18 +84,27 @@ class InlineRunner:
 
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
-        return await self._within_deadline(score_guarded(self._reward.ascore, samples), len(samples))
+        return await self._within_deadline(score_guarded(self._reward.ascore, samples), samples)
 
-    async def _within_deadline(self, work: Awaitable[list[RewardOutput]], count: int) -> list[RewardOutput]:
-        # The limit is a sample's; only a batch reward's is its call's. A judge that is asked a few at a time, or a
-        # model that scores one after the other, needs it for each.
-        limit_s = self._timeout_s if self._reward.scores_batches else self._timeout_s * count
+    async def _within_deadline(
+        self, work: Awaitable[list[RewardOutput]], samples: Sequence[Sample]
+    ) -> list[RewardOutput]:
+        limit_s, count = self._timeout_s * self._limit_count(samples), len(samples)
         try:
             async with asyncio.timeout(limit_s):  # not wait_for, which makes a task
                 return await work
         except TimeoutError:
             message = f"no answer within {limit_s:g} s for {count} samples together"
             return [RewardOutput.failed(FailureKind.TIMEOUT, message) for _ in range(count)]
+
+    def _limit_count(self, samples: Sequence[Sample]) -> int:
+        """How many times the limit: it is a sample's, a group's, and only a batch reward's is its call's.
+
+        A judge that is asked a few at a time, or a model that scores one after the other, needs it for each.
+        """
+        if self._reward.compares_groups:
+            return len(positions_of_groups(samples))
+        return 1 if self._reward.scores_batches else len(samples)
 
     async def stop(self) -> None:
         """Nothing is held."""
@@ -121,7 +131,7 @@ class ThreadRunner(InlineRunner):
         if self._loop is None:
             raise RuntimeError("a runner was used before its start or after its stop; this is a bug in rayreward")
         work = asyncio.run_coroutine_threadsafe(score_guarded(self._reward.ascore, samples), self._loop)
-        return await self._within_deadline(asyncio.wrap_future(work), len(samples))
+        return await self._within_deadline(asyncio.wrap_future(work), samples)
 
     async def stop(self) -> None:
         """End the thread, as soon as the reward lets it."""
