@@ -1,8 +1,8 @@
 """From comparisons of two to a score for each.
 
-What arrives: how many candidates there are, and what comparisons of pairs have said. What leaves: which pairs to compare,
-and a number for each candidate that does not depend on the order in which they came. It is pure: who compares is not
-its business.
+What arrives: how many candidates there are, and what comparisons of pairs have said. What leaves: which pairs to
+compare, and a number for each candidate that does not depend on the order in which they came. It is pure: who compares
+is not its business.
 
 Probabilities in [0, 1] are `win_chances`' business: a language model's verdicts. Margins without bounds are
 `mean_margins`': a reward model's logits.
