@@ -121,6 +121,28 @@ def fenced_blocks(text: str) -> Iterator[FencedBlock]:
         yield FencedBlock(language.strip().lower(), body) if newline else FencedBlock("", part)
 
 
+def objects(text: str) -> Iterator[tuple[Any, str]]:
+    """The objects of a text that are not inside another one, in order, each with the text that it was read from.
+
+    Raises:
+        MalformedJsonError: the text is longer than is read.
+
+    Example:
+        >>> [source for _, source in objects('first {"a": 1}, then {"b": {"c": 2}}.')]
+        ['{"a": 1}', '{"b": {"c": 2}}']
+    """
+    if len(text) > MAX_CHARS:
+        raise MalformedJsonError(f"a text of {len(text)} characters is not read: at most {MAX_CHARS} are")
+    failed, position = 0, 0
+    while failed < _MAX_FAILED_STARTS and (start := _OBJECT_START.search(text, position)):
+        try:
+            found, position = load_json_at(text, start.start())
+        except MalformedJsonError:
+            failed, position = failed + 1, start.start() + 1
+        else:
+            yield found, text[start.start() : position]
+
+
 def last_object(text: str) -> Any:
     """The last object of a text that is not inside another one.
 
@@ -131,15 +153,9 @@ def last_object(text: str) -> Any:
         >>> last_object('first {"a": 1}, then {"b": {"c": 2}}.')
         {'b': {'c': 2}}
     """
-    if len(text) > MAX_CHARS:
-        raise MalformedJsonError(f"a text of {len(text)} characters is not read: at most {MAX_CHARS} are")
     found: Any = None
-    failed, position = 0, 0
-    while failed < _MAX_FAILED_STARTS and (start := _OBJECT_START.search(text, position)):
-        try:
-            found, position = load_json_at(text, start.start())
-        except MalformedJsonError:
-            failed, position = failed + 1, start.start() + 1
+    for found, _ in objects(text):  # noqa: B007 - the last one is what is wanted
+        pass
     if found is None:
         raise MalformedJsonError("no JSON object found")
     return found

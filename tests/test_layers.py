@@ -15,7 +15,7 @@ ROOT = Path(rayreward.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "serve.port_keeper"),
-    ("messages", "strict", "loading", "versioning", "json_text", "forking", "sandbox"),
+    ("messages", "strict", "loading", "versioning", "json_text", "calling", "forking", "sandbox"),
     ("types",),
     ("batches",),
     ("outcome", "plain", "signature", "compose", "grouping", "thinking", "lengths"),
@@ -55,6 +55,7 @@ WITHOUT_RAY = (
     "rewards",
     "models",
     "judges",
+    "calling",
     "toolcalls",
     "grading",
     "programs",
