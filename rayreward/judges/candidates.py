@@ -36,11 +36,6 @@ class Candidates:
         """How many samples have each text."""
         return [len(members) for members in self.members]
 
-    @property
-    def code(self) -> str:
-        """What the marks around the texts carry: a hash of all of them, which none of them can contain."""
-        return content_digest(self.shared, *self.texts)[:12]
-
 
 def read_candidates(samples: Sequence[Sample]) -> Candidates:
     """The candidates of a group, ordered by a hash of their texts: by nothing that a policy or a network decides.

@@ -7,16 +7,18 @@ other the output says so. A comparison that fails costs its two samples one oppo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.judges.candidates import Candidates, read_candidates
 from rayreward.judges.endpoint import Endpoint
 from rayreward.judges.gathering import commonest, gather_within
-from rayreward.judges.preference import CRITERIA, Preference, Verdict, both_orders, pair_question, read_preference
+from rayreward.judges.preference import CRITERIA, Manner, Preference, both_orders, pair_question, read_preference
 from rayreward.judges.ranking import Comparison, pairs_to_compare, win_chances
+from rayreward.judges.verdicts import UnparseableError
 from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, Sample, Trajectory
 
 Against = Literal["siblings", "label"]
@@ -45,7 +47,7 @@ class PairwiseJudge(RewardFunction):
         api_key: else the environment's OPENAI_API_KEY. It is not part of the version.
         base_url: the endpoint's root, up to ``/v1``.
         against: "siblings", or "label".
-        verdict: "logprobs" (one token a request) or "text" (the judge argues first, and may call a tie).
+        manner: "logprobs" (one token a request) or "text" (the judge argues first, and may call a tie).
         opponents: of each response at most: even, 2 or more.
         in_both_orders: False asks half as often and scores a judge's liking for a place along with the responses.
         min_compared: the share of its comparisons that a sample needs to be scored at all.
@@ -72,7 +74,7 @@ class PairwiseJudge(RewardFunction):
         *,
         base_url: str = "https://api.openai.com/v1",
         against: Against = "siblings",
-        verdict: Verdict = "logprobs",
+        manner: Manner = "logprobs",
         opponents: int = 8,
         in_both_orders: bool = True,
         min_compared: float = 0.5,
@@ -82,8 +84,8 @@ class PairwiseJudge(RewardFunction):
     ) -> None:
         if against not in ("siblings", "label"):
             raise ConfigError(f"PairwiseJudge(against={against!r}): known are 'siblings' and 'label'")
-        if verdict not in ("logprobs", "text"):
-            raise ConfigError(f"PairwiseJudge(verdict={verdict!r}): known are 'logprobs' and 'text'")
+        if manner not in ("logprobs", "text"):
+            raise ConfigError(f"PairwiseJudge(manner={manner!r}): known are 'logprobs' and 'text'")
         if opponents < 2 or opponents % 2:
             raise ConfigError(f"PairwiseJudge(opponents={opponents!r}): an even number from 2 is needed")
         if not 0.0 < min_compared <= 1.0:
@@ -91,7 +93,7 @@ class PairwiseJudge(RewardFunction):
         if not criteria.strip():
             raise ConfigError("PairwiseJudge needs criteria that say what is better, found an empty text")
         self.judge_model, self.criteria, self.base_url = judge_model, criteria, base_url.rstrip("/")
-        self.against, self.verdict, self.opponents, self.in_both_orders = against, verdict, opponents, in_both_orders
+        self.against, self.manner, self.opponents, self.in_both_orders = against, manner, opponents, in_both_orders
         self.min_compared, self.retries, self.max_concurrency = min_compared, retries, max_concurrency
         self._api_key, self._endpoint = api_key, endpoint
 
@@ -105,9 +107,9 @@ class PairwiseJudge(RewardFunction):
         found = read_candidates(samples)
         outputs = {at: RewardOutput(failure=failure) for at, failure in found.unreadable.items()}
         pairs = pairs_to_compare(len(found.texts), self.opponents)
-        said = await self._compare(found, pairs)
-        for candidate, output in enumerate(self._outputs(found, pairs, said)):
-            outputs |= dict.fromkeys(found.members[candidate], output)
+        duels = await self._compare(found, pairs)
+        for members, output in zip(found.members, self._outputs(found, duels), strict=True):
+            outputs |= dict.fromkeys(members, output)
         return [outputs[at] for at in range(len(samples))]
 
     async def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
@@ -122,29 +124,86 @@ class PairwiseJudge(RewardFunction):
         if found.unreadable:
             return RewardOutput(failure=next(iter(found.unreadable.values())))
         pairs = pairs_to_compare(len(found.texts), self.opponents)
-        said = await self._compare(found, pairs)
-        own = next(at for at, members in enumerate(found.members) if 0 in members)
-        return self._outputs(found, pairs, said)[own]
+        outputs = self._outputs(found, await self._compare(found, pairs))
+        return next(output for members, output in zip(found.members, outputs, strict=True) if 0 in members)
 
     async def _compare(self, found: Candidates, pairs: Sequence[tuple[int, int]]) -> list[_Duel]:
         """Each pair in both orders, all at once."""
-        asked = [order for one, other in pairs for order in ((one, other), (other, one))[: 1 + self.in_both_orders]]
-        texts, shared, code = found.texts, found.shared, found.code
-        questions = [self._ask(shared, texts[one], texts[other], code) for one, other in asked]
-        # Before the deadline that would take the whole group: what is known by then must do.
+        orders = 2 if self.in_both_orders else 1
+        asked = [order for one, other in pairs for order in ((one, other), (other, one))[:orders]]
+        questions = [self._ask(found.shared, found.texts[one], found.texts[other]) for one, other in asked]
+        # Some time before the deadline that would take the whole group: what is known by then must do.
         said = await gather_within(questions, 0.9 * self.timeout_s)
-        step = 1 + self.in_both_orders
-        return [_Duel(pair, said[step * at : step * (at + 1)]) for at, pair in enumerate(pairs)]
+        return [_Duel(*pair, said[orders * at : orders * (at + 1)]) for at, pair in enumerate(pairs)]
 
-    async def _ask(self, shared: str, first: str, second: str, code: str) -> Preference | Failure:
-        reply = None
-        for attempt in range(1 + self.retries):
+    async def _ask(self, shared: str, first: str, second: str) -> Preference | Failure:
+        attempt = 0
+        while True:
             question = pair_question(
-                shared, first, second, code=code, criteria=self.criteria, verdict=self.verdict, seed=attempt
+                shared, first, second, criteria=self.criteria, manner=self.manner, seed=attempt
             )
-            reply = await self._asked.ask(question)
-            preference = read_preference(reply, self.verdict)
-            if preference is not None:
-                return preference
-        text = "" if reply is None else reply.text
-        return Failure(FailureKind.UNPARSEABLE, f"no verdict in the judge's reply: {text[-200:]!r}")
+            try:
+                return read_preference(await self._asked.ask(question), self.manner)
+            except UnparseableError as error:
+                attempt += 1
+                if attempt > self.retries:
+                    return Failure(FailureKind.UNPARSEABLE, str(error))
+
+    def _outputs(self, found: Candidates, duels: Sequence[_Duel]) -> Iterator[RewardOutput]:
+        """One output a candidate."""
+        chances = win_chances(found.copies, [duel.comparison for duel in duels if duel.comparison is not None])
+        said = [one.chance for duel in duels for one in duel.said if isinstance(one, Preference)]
+        shown = {"first_place_share": sum(said) / len(said)} if said else {}
+        for candidate, chance in enumerate(chances):
+            own = [duel for duel in duels if candidate in (duel.one, duel.other)]
+            compared = [duel for duel in own if duel.comparison is not None]
+            metadata = {"compared": len(compared), "comparisons": len(own), **shown}
+            if chance is None or len(compared) < self.min_compared * len(own):
+                yield RewardOutput(failure=_why_not(own, compared, duels), metadata=metadata)
+                continue
+            torn = sum(duel.is_torn for duel in compared) / len(compared) if compared else 0.0
+            yield RewardOutput(
+                chance,
+                {"orders_disagree": MetricRewardOutput(torn, weight=0.0)} if self.in_both_orders else None,
+                reason=f"preferred with a chance of {chance:.2f} in {len(compared)} comparisons",
+                metadata=metadata,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Duel:
+    """What was said of two candidates: of (one, other), then of (other, one)."""
+
+    one: int
+    other: int
+    said: Sequence[Preference | Failure]
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """What it comes to; None where an order is missing: the other alone has a liking for a place in it."""
+        said = [one for one in self.said if isinstance(one, Preference)]
+        if len(said) < len(self.said):
+            return None
+        found = both_orders(*said) if len(said) == 2 else said[0]
+        return Comparison(self.one, self.other, found.chance)
+
+    @property
+    def failures(self) -> list[Failure]:
+        """What went wrong."""
+        return [one for one in self.said if isinstance(one, Failure)]
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the two orders prefer different ones: both whatever stands first, or second."""
+        leanings = [one.chance - 0.5 for one in self.said if isinstance(one, Preference)]
+        return len(leanings) == 2 and leanings[0] * leanings[1] > 0
+
+
+def _why_not(own: Sequence[_Duel], compared: Sequence[_Duel], duels: Sequence[_Duel]) -> Failure:
+    # Its own may all be there, and those that lead to the others not.
+    failures = [failure for some in (own, duels) for duel in some for failure in duel.failures]
+    if not failures:
+        text = "there is nothing to compare the response with: its group has no other sample that can be read"
+        return Failure(FailureKind.INVALID_INPUT, text)
+    worst = commonest(failures)
+    return Failure(worst.kind, f"{len(own) - len(compared)} of {len(own)} comparisons failed, such as: {worst.message}")
