@@ -22,6 +22,7 @@ class Question:
         choices: texts of one token each whose probabilities at the reply's first position are wanted; empty for none.
         json_schema: what the reply must conform to, where the server can enforce it; None for free text.
         seed: for servers that take one.
+        run: the training that asks; what it costs is counted under this name.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -30,6 +31,7 @@ class Question:
     choices: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
     seed: int | None = None
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Reply:
         prompt_tokens: as the server counted them.
         cached_tokens: those of the prompt that it had computed before.
         completion_tokens: as the server counted them.
+        cost_usd: in US dollars, where the endpoint knows prices.
     """
 
     text: str
@@ -49,6 +52,7 @@ class Reply:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    cost_usd: float = 0.0
 
 
 class Endpoint(Protocol):
