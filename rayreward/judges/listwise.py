@@ -3,8 +3,8 @@
 What arrives: all samples of a prompt. What leaves: a score in [0, 1] for each, made by comparing them: what a training
 that learns from differences within a group needs, without a scale that must mean the same in every prompt.
 
-After RULER (OpenPipe, Agent Reinforcement Trainer, https://art.openpipe.ai/fundamentals/ruler): one request a group, what
-the candidates share shown once. The words of the prompt are ours.
+After RULER (OpenPipe, Agent Reinforcement Trainer, https://art.openpipe.ai/fundamentals/ruler): one request a group,
+what the candidates share shown once. The words of the prompt are ours.
 """
 
 from __future__ import annotations
@@ -81,6 +81,12 @@ class ListwiseJudge(RewardFunction):
         self.window, self.shuffles, self.retries, self.max_concurrency = window, shuffles, retries, max_concurrency
         self._api_key, self._endpoint = api_key, endpoint
 
+    @property
+    def _asked(self) -> Endpoint:
+        if self._endpoint is None:
+            raise NotImplementedError
+        return self._endpoint
+
     async def compute_group(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample."""
         found = read_candidates(samples)
@@ -89,7 +95,8 @@ class ListwiseJudge(RewardFunction):
         # Some time before the deadline that would take the whole group: what is known by then must do.
         said = await gather_within([self._ask(found, places) for places in lists], 0.9 * self.timeout_s)
         parts = len(lists) // self.shuffles
-        rounds = [_Round.of(lists[at : at + parts], said[at : at + parts]) for at in range(0, len(lists), parts)]
+        starts = range(0, len(lists), parts or 1)
+        rounds = [_Round.of(lists[start : start + parts], said[start : start + parts]) for start in starts]
         for candidate, members in enumerate(found.members):
             outputs |= dict.fromkeys(members, _output(candidate, rounds))
         return [outputs[at] for at in range(len(samples))]

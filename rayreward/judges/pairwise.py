@@ -89,13 +89,21 @@ class PairwiseJudge(RewardFunction):
         if opponents < 2 or opponents % 2:
             raise ConfigError(f"PairwiseJudge(opponents={opponents!r}): an even number from 2 is needed")
         if not 0.0 < min_compared <= 1.0:
-            raise ConfigError(f"PairwiseJudge(min_compared={min_compared!r}): a share above 0, and 1 at most, is needed")
+            raise ConfigError(
+                f"PairwiseJudge(min_compared={min_compared!r}): a share above 0, and 1 at most, is needed"
+            )
         if not criteria.strip():
             raise ConfigError("PairwiseJudge needs criteria that say what is better, found an empty text")
         self.judge_model, self.criteria, self.base_url = judge_model, criteria, base_url.rstrip("/")
         self.against, self.manner, self.opponents, self.in_both_orders = against, manner, opponents, in_both_orders
         self.min_compared, self.retries, self.max_concurrency = min_compared, retries, max_concurrency
         self._api_key, self._endpoint = api_key, endpoint
+
+    @property
+    def _asked(self) -> Endpoint:
+        if self._endpoint is None:
+            raise NotImplementedError
+        return self._endpoint
 
     @property
     def compares_groups(self) -> bool:
@@ -139,9 +147,7 @@ class PairwiseJudge(RewardFunction):
     async def _ask(self, shared: str, first: str, second: str) -> Preference | Failure:
         attempt = 0
         while True:
-            question = pair_question(
-                shared, first, second, criteria=self.criteria, manner=self.manner, seed=attempt
-            )
+            question = pair_question(shared, first, second, criteria=self.criteria, manner=self.manner, seed=attempt)
             try:
                 return read_preference(await self._asked.ask(question), self.manner)
             except UnparseableError as error:

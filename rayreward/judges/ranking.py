@@ -161,6 +161,8 @@ def mean_margins(copies: Sequence[int], comparisons: Sequence[Comparison]) -> li
         return [sum(copies[at] * margin for at, margin in opponents) / sum(copies) for opponents in met]
     levels = _fitted_levels(met)
     known = _connected(count, comparisons)
+    if not known:
+        return [None] * count
     middle = sum(copies[at] * levels[at] for at in known) / sum(copies[at] for at in known)
     return [levels[at] - middle if at in known else None for at in range(count)]
 
@@ -181,11 +183,12 @@ def _fitted_levels(met: Sequence[Sequence[tuple[int, float]]]) -> list[float]:
 
 
 def _connected(count: int, comparisons: Iterable[Comparison]) -> set[int]:
-    """The largest set of candidates among whom a chain of comparisons leads from each to each."""
+    """The largest set of candidates among whom a chain of comparisons leads from each to each; empty without one."""
     part_of = {at: {at} for at in range(count)}
     for seen in comparisons:
         one, other = part_of[seen.first], part_of[seen.second]
         if one is not other:
             one |= other
             part_of.update(dict.fromkeys(other, one))
-    return max(part_of.values(), key=len)
+    largest = max(part_of.values(), key=len)
+    return largest if len(largest) > 1 or count == 1 else set()

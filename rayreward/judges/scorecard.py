@@ -18,8 +18,8 @@ from rayreward.judges.verdicts import UnparseableError
 from rayreward.thinking import split_thinking
 
 CRITERIA = (
-    "A better response is nearer to what was asked, correct, and clear. One that reaches the goal scores well above one "
-    "that does not; of two that reach it the more direct one scores somewhat higher. Length is no merit of its own."
+    "A better response is nearer to what was asked, correct, and clear. One that reaches the goal scores well above "
+    "one that does not; of two that reach it the more direct one scores somewhat higher. Length is no merit of its own."
 )
 
 _TASK = """You score candidates that answer the same conversation, all at once, each from 0 (worthless) to 1 (cannot be
@@ -47,7 +47,10 @@ class Mark:
 def list_question(shared: str, texts: Sequence[str], *, criteria: str, seed: int | None = None) -> Question:
     """All candidates in one question, the conversation once and in front."""
     letters = string.ascii_uppercase[: len(texts)]
-    parts = [("conversation", shared), *((f"candidate {letter}", text) for letter, text in zip(letters, texts, strict=True))]
+    parts = [
+        ("conversation", shared),
+        *((f"candidate {letter}", text) for letter, text in zip(letters, texts, strict=True)),
+    ]
     shown = "\n\n".join(fence(name, text, verdict_words=("scores", "score", "candidate")).text for name, text in parts)
     messages = [
         {"role": "system", "content": f"{_TASK}\n\n{criteria}\n\n{INSTRUCTION}"},

@@ -7,6 +7,7 @@ what they do on average. It is pure.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 
 _ANCHORS = 2
@@ -26,7 +27,7 @@ def cut_into_windows(count: int, window: int) -> list[list[int]]:
     parts = -(-len(rest) // (window - _ANCHORS))
     edges = [len(rest) * part // parts for part in range(parts + 1)]
     anchors = list(range(_ANCHORS))
-    return [anchors + rest[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [anchors + rest[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def one_scale(windows: Sequence[Mapping[int, float]], anchors: Collection[int]) -> dict[int, float]:

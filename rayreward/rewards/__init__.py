@@ -5,6 +5,8 @@ from __future__ import annotations
 from rayreward.decorator import reward_function
 from rayreward.function import RewardFunction
 from rayreward.judges.judge import LLMJudge
+from rayreward.judges.listwise import ListwiseJudge
+from rayreward.judges.pairwise import PairwiseJudge
 from rayreward.models.reward_model import RewardModel
 from rayreward.rewards.code_execution import CodeExecutionReward
 from rayreward.rewards.composite import CompositeReward
@@ -36,11 +38,13 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "keyword": KeywordReward,
     "language_consistency": LanguageConsistencyReward,
     "length": LengthReward,
+    "listwise_judge": ListwiseJudge,
     "llm_judge": LLMJudge,
     "math": MathReward,
     "multiple_choice": MultipleChoiceReward,
     "overlong": OverlongReward,
     "repetition": RepetitionReward,
+    "pairwise_judge": PairwiseJudge,
     "reward_model": RewardModel,
     "similarity": SimilarityReward,
     "tag_count": TagCountReward,
@@ -61,10 +65,12 @@ __all__ = [
     "LLMJudge",
     "LanguageConsistencyReward",
     "LengthReward",
+    "ListwiseJudge",
     "MathReward",
     "MetricRewardOutput",
     "MultipleChoiceReward",
     "OverlongReward",
+    "PairwiseJudge",
     "RepetitionReward",
     "RewardFunction",
     "RewardModel",
