@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 async def gather_within(questions: Sequence[Coroutine[Any, Any, T]], limit_s: float) -> list[T | Failure]:
     """One answer or failure each, in order, after `limit_s` at most."""
-    tasks = [asyncio.ensure_future(question) for question in questions]
+    tasks: list[asyncio.Task[T]] = [asyncio.ensure_future(question) for question in questions]
     try:
         if tasks:
             await asyncio.wait(tasks, timeout=limit_s)
@@ -27,10 +27,10 @@ async def gather_within(questions: Sequence[Coroutine[Any, Any, T]], limit_s: fl
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
-    return [_answer(task, limit_s) for task in tasks]
+    return [_answer_of(task, limit_s) for task in tasks]
 
 
-def _answer(task: asyncio.Future[T], limit_s: float) -> T | Failure:
+def _answer_of(task: asyncio.Task[T], limit_s: float) -> T | Failure:
     if task.cancelled():
         return Failure(FailureKind.TIMEOUT, f"the judge gave no answer within {limit_s:g} s")
     error = task.exception()

@@ -209,7 +209,10 @@ def _why_not(own: Sequence[_Duel], compared: Sequence[_Duel], duels: Sequence[_D
     # Its own may all be there, and those that lead to the others not.
     failures = [failure for some in (own, duels) for duel in some for failure in duel.failures]
     if not failures:
-        text = "there is nothing to compare the response with: its group has no other sample that can be read"
+        text = (
+            "there is nothing to compare the response with: its group has no other sample that can be read; where "
+            "siblings come in requests of their own, say how many they are (group_size)"
+        )
         return Failure(FailureKind.INVALID_INPUT, text)
     worst = commonest(failures)
     return Failure(worst.kind, f"{len(own) - len(compared)} of {len(own)} comparisons failed, such as: {worst.message}")
