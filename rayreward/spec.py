@@ -26,6 +26,9 @@ from rayreward.strict import StrictModel, describe_mistakes
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _RESERVED = frozenset({"v1", "get_reward", "health", "ready", "metrics", "evaluate", "openapi.json"})
 
+_MODELS = frozenset({"reward_model", "ensemble"})
+"""Built-ins that share what they compute of a prompt among its samples."""
+
 
 class PartSpec(StrictModel):
     """A reward, or a part of a composite.
@@ -99,6 +102,11 @@ class PartSpec(StrictModel):
         if self.name:
             reward.name = self.name
         return reward
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it is, or has a part that is, a reward model, which computes a prompt's samples best together."""
+        return self.builtin in _MODELS or any(part.has_model for part in self.parts)
 
     def default_name(self) -> str:
         """The built-in's name, or the last part of the address."""
@@ -189,7 +197,7 @@ class RewardSpec(PartSpec):
         max_batch_tokens: the same in tokens, as `Sample.token_count` has them; no limit where left out.
         prompt_affinity: all samples of a prompt (their `group_id`, else its text) go to one replica, whatever requests
             they come in: for rewards that reuse what they have computed of a prompt. A replica may then stand idle
-            while samples wait for another.
+            while samples wait for another. Where left out, reward models that may have several replicas do.
         hedge_after_s: a batch without an answer for so long is sent once more, and the first answer counts. It costs
             up to twice the work, on other replicas; off where left out.
         cache_entries: scores that the router keeps of a reward that declares itself deterministic and does not run
@@ -213,7 +221,7 @@ class RewardSpec(PartSpec):
     max_batch_samples: int | None = pydantic.Field(default=None, ge=1)
     max_batch_bytes: int = pydantic.Field(default=DIRECT_MAX_BYTES, ge=1)
     max_batch_tokens: int | None = pydantic.Field(default=None, ge=1)
-    prompt_affinity: bool = False
+    prompt_affinity: bool | None = None
     hedge_after_s: float | None = pydantic.Field(default=None, gt=0)
     cache_entries: int = pydantic.Field(default=100_000, ge=0)
     cache_bytes: int = pydantic.Field(default=256 * 2**20, ge=0)
@@ -243,6 +251,13 @@ class RewardSpec(PartSpec):
                 "in_router: the reward has no replicas for prompts to belong to: leave out prompt_affinity"
             )
         return self
+
+    @property
+    def keeps_prompts_together(self) -> bool:
+        """Whether each prompt belongs to a replica."""
+        if self.prompt_affinity is not None:
+            return self.prompt_affinity
+        return not self.in_router and self.num_replicas != 1 and self.has_model
 
     @property
     def is_scaled(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rayreward.boundary import score_guarded
 from rayreward.compose import Method, Part, Rule, check_parts, combine, gate_is_open
+from rayreward.condition import Condition
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.types import RewardOutput, Sample
@@ -85,6 +86,16 @@ class CompositeReward(RewardFunction):
         """Load every part."""
         for reward in self.rewards.values():
             reward.load()
+
+    def unload(self) -> None:
+        """Unload every part."""
+        for reward in self.rewards.values():
+            reward.unload()
+
+    @property
+    def serving_condition(self) -> Condition:
+        """That of its parts together."""
+        return Condition.of_all({name: reward.serving_condition for name, reward in self.rewards.items()})
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Score `samples` by all parts that the rule needs."""
