@@ -38,7 +38,8 @@ class PartSpec(StrictModel):
         builtin: the name of a built-in reward instead.
         args: what it is made with (a class) or called with (a function).
         parts: of a composite instead; each with a weight.
-        combine: how a composite's parts combine.
+        combine: how a composite's parts combine; `threshold`, `closed_score`, `penalty` and `min_members` are of some
+            ways: see `rayreward.compose.Rule`.
         weight: in the composite that this is a part of.
         optional: whether the composite may go on without it.
     """
@@ -51,6 +52,8 @@ class PartSpec(StrictModel):
     combine: Method = "weighted_sum"
     threshold: float = 0.5
     closed_score: float = 0.0
+    penalty: float = 1.0
+    min_members: int | None = None
     weight: float = 1.0
     optional: bool = False
 
@@ -95,7 +98,13 @@ class PartSpec(StrictModel):
             listed = [(part.build(), part.weight, part.name or part.default_name()) for part in self.parts]
             optional = [part.name or part.default_name() for part in self.parts if part.optional]
             reward: RewardFunction = CompositeReward(
-                listed, self.combine, threshold=self.threshold, closed_score=self.closed_score, optional=optional
+                listed,
+                self.combine,
+                threshold=self.threshold,
+                closed_score=self.closed_score,
+                penalty=self.penalty,
+                min_members=self.min_members,
+                optional=optional,
             )
         else:
             reward = load_reward(self.import_path or self.builtin or "", self.args)
@@ -131,6 +140,8 @@ class CandidateSpec(StrictModel):
     combine: Method = "weighted_sum"
     threshold: float = 0.5
     closed_score: float = 0.0
+    penalty: float = 1.0
+    min_members: int | None = None
     isolation: Isolation | None = None
     timeout_s: float | None = None
     memory_bytes: int | None = None
@@ -171,7 +182,9 @@ class CandidateSpec(StrictModel):
         return self.model_copy(update={name: value for name, value in found.items() if name in self.model_fields_set})
 
 
-_CODE = frozenset({"import_path", "builtin", "args", "parts", "combine", "threshold", "closed_score"})
+_CODE = frozenset(
+    {"import_path", "builtin", "args", "parts", "combine", "threshold", "closed_score", "penalty", "min_members"}
+)
 """Settings that belong to one reward's code, and mean nothing to another's."""
 
 

@@ -8,6 +8,7 @@ from rayreward.judges.judge import LLMJudge
 from rayreward.models.reward_model import RewardModel
 from rayreward.rewards.code_execution import CodeExecutionReward
 from rayreward.rewards.composite import CompositeReward
+from rayreward.rewards.ensemble import EnsembleReward
 from rayreward.rewards.final_answer import FinalAnswerReward
 from rayreward.rewards.format import FormatReward
 from rayreward.rewards.function import FunctionReward
@@ -28,6 +29,7 @@ from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 BUILTINS: dict[str, type[RewardFunction]] = {
     "code_execution": CodeExecutionReward,
     "composite": CompositeReward,
+    "ensemble": EnsembleReward,
     "final_answer": FinalAnswerReward,
     "format": FormatReward,
     "function_calling": FunctionCallingReward,
@@ -51,6 +53,7 @@ __all__ = [
     "BUILTINS",
     "CodeExecutionReward",
     "CompositeReward",
+    "EnsembleReward",
     "FinalAnswerReward",
     "FormatReward",
     "FunctionCallingReward",

@@ -26,6 +26,8 @@ class CompositeReward(RewardFunction):
         combine: how: see `rayreward.compose.Rule`.
         threshold: what a check or an all_pass part must reach.
         closed_score: the score of a sample that a gate stops.
+        penalty: of mean_minus_std, in standard deviations.
+        min_members: parts may fail where so many have a score.
         optional: names of parts whose failure does not fail the sample.
 
     Raises:
@@ -47,6 +49,8 @@ class CompositeReward(RewardFunction):
         *,
         threshold: float = 0.5,
         closed_score: float = 0.0,
+        penalty: float = 1.0,
+        min_members: int | None = None,
         optional: Sequence[str] = (),
     ) -> None:
         listed = [(reward, 1.0, name) for name, reward in parts.items()] if isinstance(parts, Mapping) else parts
@@ -57,7 +61,10 @@ class CompositeReward(RewardFunction):
             name = _free_name(name, rewards)
             rewards[name] = reward
             self.parts.append(Part(name, weight, name not in optional))
-        self.rewards, self.rule = rewards, Rule(combine, threshold, closed_score)
+        self.rewards, self.rule = (
+            rewards,
+            Rule(combine, threshold, closed_score, penalty=penalty, min_members=min_members),
+        )
         check_parts(self.parts, self.rule)
         unknown = set(optional) - rewards.keys()
         if unknown:
