@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from rayreward.batches import OutputBatch
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
+from rayreward.condition import Condition
 from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError
 from rayreward.grouping import missing_members, positions_of_groups
 from rayreward.loading import load_object
@@ -165,6 +166,14 @@ class RewardFunction:
 
     def load(self) -> None:
         """Prepare what scoring needs (weights, tables). Called once a replica, before the first sample."""
+
+    def unload(self) -> None:
+        """Release what `load` has taken (a device). Called once, after the last sample; nothing by default."""
+
+    @property
+    def serving_condition(self) -> Condition:
+        """How it is: what it does while it loads, and whether it can still score. Read from any thread."""
+        return Condition()
 
     @property
     def version(self) -> str:

@@ -16,7 +16,7 @@ PUBLIC = {
         "load_reward", "reward_function",
     ],
     "rayreward.rewards": [
-        "BUILTINS", "CodeExecutionReward", "CompositeReward", "FinalAnswerReward", "FormatReward",
+        "BUILTINS", "CodeExecutionReward", "CompositeReward", "EnsembleReward", "FinalAnswerReward", "FormatReward",
         "FunctionCallingReward", "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward",
         "LLMJudge", "LanguageConsistencyReward", "LengthReward", "MathReward", "MetricRewardOutput",
         "MultipleChoiceReward",

@@ -8,18 +8,18 @@ other the output says so. A comparison that fails costs its two samples one oppo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.judges.candidates import Candidates, read_candidates
+from rayreward.judges.duels import Duel, outputs_of
 from rayreward.judges.endpoint import Endpoint
-from rayreward.judges.gathering import commonest, gather_within
-from rayreward.judges.preference import CRITERIA, Manner, Preference, both_orders, pair_question, read_preference
-from rayreward.judges.ranking import Comparison, pairs_to_compare, win_chances
+from rayreward.judges.gathering import gather_within
+from rayreward.judges.preference import CRITERIA, Manner, Preference, pair_question, read_preference
+from rayreward.judges.ranking import pairs_to_compare, win_chances
 from rayreward.judges.verdicts import UnparseableError
-from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, Sample, Trajectory
+from rayreward.types import Failure, FailureKind, RewardOutput, Sample, Trajectory
 
 Against = Literal["siblings", "label"]
 """What a response is compared with: the other samples of its prompt, or its label, a reference answer."""
@@ -135,14 +135,14 @@ class PairwiseJudge(RewardFunction):
         outputs = self._outputs(found, await self._compare(found, pairs))
         return next(output for members, output in zip(found.members, outputs, strict=True) if 0 in members)
 
-    async def _compare(self, found: Candidates, pairs: Sequence[tuple[int, int]]) -> list[_Duel]:
+    async def _compare(self, found: Candidates, pairs: Sequence[tuple[int, int]]) -> list[Duel]:
         """Each pair in both orders, all at once."""
         orders = 2 if self.in_both_orders else 1
         asked = [order for one, other in pairs for order in ((one, other), (other, one))[:orders]]
         questions = [self._ask(found.shared, found.texts[one], found.texts[other]) for one, other in asked]
         # Some time before the deadline that would take the whole group: what is known by then must do.
         said = await gather_within(questions, 0.9 * self.timeout_s)
-        return [_Duel(*pair, said[orders * at : orders * (at + 1)]) for at, pair in enumerate(pairs)]
+        return [Duel(*pair, said[orders * at : orders * (at + 1)]) for at, pair in enumerate(pairs)]
 
     async def _ask(self, shared: str, first: str, second: str) -> Preference | Failure:
         attempt = 0
@@ -155,64 +155,5 @@ class PairwiseJudge(RewardFunction):
                 if attempt > self.retries:
                     return Failure(FailureKind.UNPARSEABLE, str(error))
 
-    def _outputs(self, found: Candidates, duels: Sequence[_Duel]) -> Iterator[RewardOutput]:
-        """One output a candidate."""
-        chances = win_chances(found.copies, [duel.comparison for duel in duels if duel.comparison is not None])
-        said = [one.chance for duel in duels for one in duel.said if isinstance(one, Preference)]
-        shown = {"first_place_share": sum(said) / len(said)} if said else {}
-        for candidate, chance in enumerate(chances):
-            own = [duel for duel in duels if candidate in (duel.one, duel.other)]
-            compared = [duel for duel in own if duel.comparison is not None]
-            metadata = {"compared": len(compared), "comparisons": len(own), **shown}
-            if chance is None or len(compared) < self.min_compared * len(own):
-                yield RewardOutput(failure=_why_not(own, compared, duels), metadata=metadata)
-                continue
-            torn = sum(duel.is_torn for duel in compared) / len(compared) if compared else 0.0
-            yield RewardOutput(
-                chance,
-                {"orders_disagree": MetricRewardOutput(torn, weight=0.0)} if self.in_both_orders else None,
-                reason=f"preferred with a chance of {chance:.2f} in {len(compared)} comparisons",
-                metadata=metadata,
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _Duel:
-    """What was said of two candidates: of (one, other), then of (other, one)."""
-
-    one: int
-    other: int
-    said: Sequence[Preference | Failure]
-
-    @property
-    def comparison(self) -> Comparison | None:
-        """What it comes to; None where an order is missing: the other alone has a liking for a place in it."""
-        said = [one for one in self.said if isinstance(one, Preference)]
-        if len(said) < len(self.said):
-            return None
-        found = both_orders(*said) if len(said) == 2 else said[0]
-        return Comparison(self.one, self.other, found.chance)
-
-    @property
-    def failures(self) -> list[Failure]:
-        """What went wrong."""
-        return [one for one in self.said if isinstance(one, Failure)]
-
-    @property
-    def is_torn(self) -> bool:
-        """Whether the two orders prefer different ones: both whatever stands first, or second."""
-        leanings = [one.chance - 0.5 for one in self.said if isinstance(one, Preference)]
-        return len(leanings) == 2 and leanings[0] * leanings[1] > 0
-
-
-def _why_not(own: Sequence[_Duel], compared: Sequence[_Duel], duels: Sequence[_Duel]) -> Failure:
-    # Its own may all be there, and those that lead to the others not.
-    failures = [failure for some in (own, duels) for duel in some for failure in duel.failures]
-    if not failures:
-        text = (
-            "there is nothing to compare the response with: its group has no other sample that can be read; where "
-            "siblings come in requests of their own, say how many they are (group_size)"
-        )
-        return Failure(FailureKind.INVALID_INPUT, text)
-    worst = commonest(failures)
-    return Failure(worst.kind, f"{len(own) - len(compared)} of {len(own)} comparisons failed, such as: {worst.message}")
+    def _outputs(self, found: Candidates, duels: Sequence[Duel]) -> Iterator[RewardOutput]:
+        return outputs_of(found, duels, win_chances, min_compared=self.min_compared)

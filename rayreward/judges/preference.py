@@ -56,8 +56,7 @@ class Preference:
     @classmethod
     def of_logit(cls, logit: float) -> Preference:
         """From a logarithm of odds."""
-        logit = max(-_MAX_LOGIT, min(_MAX_LOGIT, logit))
-        return cls(1.0 / (1.0 + math.exp(-logit)), logit)
+        return cls(0.5 * (1.0 + math.tanh(logit / 2)), logit)
 
 
 def pair_question(
@@ -89,7 +88,8 @@ def read_preference(reply: Reply, manner: Manner) -> Preference:
         0.5
     """
     if manner == "logprobs" and reply.logprobs:
-        return Preference.of_logit(yes_no_logit(reply.logprobs, yes="A", no="B"))
+        logit = yes_no_logit(reply.logprobs, yes="A", no="B")
+        return Preference.of_logit(max(-_MAX_LOGIT, min(_MAX_LOGIT, logit)))
     answer = split_thinking(reply.text).answer
     if manner == "logprobs":  # a server that gives no probabilities: the letter itself is what it says
         letter = _LETTER.fullmatch(answer)

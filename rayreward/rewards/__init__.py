@@ -10,6 +10,7 @@ from rayreward.judges.pairwise import PairwiseJudge
 from rayreward.models.reward_model import RewardModel
 from rayreward.rewards.code_execution import CodeExecutionReward
 from rayreward.rewards.composite import CompositeReward
+from rayreward.rewards.ensemble import EnsembleReward
 from rayreward.rewards.final_answer import FinalAnswerReward
 from rayreward.rewards.format import FormatReward
 from rayreward.rewards.function import FunctionReward
@@ -30,6 +31,7 @@ from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 BUILTINS: dict[str, type[RewardFunction]] = {
     "code_execution": CodeExecutionReward,
     "composite": CompositeReward,
+    "ensemble": EnsembleReward,
     "final_answer": FinalAnswerReward,
     "format": FormatReward,
     "function_calling": FunctionCallingReward,
@@ -55,6 +57,7 @@ __all__ = [
     "BUILTINS",
     "CodeExecutionReward",
     "CompositeReward",
+    "EnsembleReward",
     "FinalAnswerReward",
     "FormatReward",
     "FunctionCallingReward",

@@ -8,6 +8,7 @@ from typing import Any
 
 from rayreward.boundary import score_guarded
 from rayreward.compose import Method, Part, Rule, check_parts, combine, gate_is_open
+from rayreward.condition import Condition
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.grouping import positions_of_groups
@@ -27,6 +28,8 @@ class CompositeReward(RewardFunction):
         combine: how: see `rayreward.compose.Rule`.
         threshold: what a check or an all_pass part must reach.
         closed_score: the score of a sample that a gate stops.
+        penalty: of mean_minus_std, in standard deviations.
+        min_members: parts may fail where so many have a score.
         optional: names of parts whose failure does not fail the sample.
 
     Raises:
@@ -48,6 +51,8 @@ class CompositeReward(RewardFunction):
         *,
         threshold: float = 0.5,
         closed_score: float = 0.0,
+        penalty: float = 1.0,
+        min_members: int | None = None,
         optional: Sequence[str] = (),
     ) -> None:
         listed = [(reward, 1.0, name) for name, reward in parts.items()] if isinstance(parts, Mapping) else parts
@@ -58,7 +63,10 @@ class CompositeReward(RewardFunction):
             name = _free_name(name, rewards)
             rewards[name] = reward
             self.parts.append(Part(name, weight, name not in optional))
-        self.rewards, self.rule = rewards, Rule(combine, threshold, closed_score)
+        self.rewards, self.rule = (
+            rewards,
+            Rule(combine, threshold, closed_score, penalty=penalty, min_members=min_members),
+        )
         check_parts(self.parts, self.rule)
         unknown = set(optional) - rewards.keys()
         if unknown:
@@ -87,6 +95,16 @@ class CompositeReward(RewardFunction):
         """Load every part."""
         for reward in self.rewards.values():
             reward.load()
+
+    def unload(self) -> None:
+        """Unload every part."""
+        for reward in self.rewards.values():
+            reward.unload()
+
+    @property
+    def serving_condition(self) -> Condition:
+        """That of its parts together."""
+        return Condition.of_all({name: reward.serving_condition for name, reward in self.rewards.items()})
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Score `samples` by all parts that the rule needs."""

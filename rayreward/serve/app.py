@@ -116,7 +116,7 @@ def _reward_deployment(spec: RewardSpec, name: str) -> Any:
             batch_bytes=spec.max_batch_bytes,
             batch_tokens=spec.max_batch_tokens,
         )
-    if spec.prompt_affinity:
+    if spec.keeps_prompts_together:
         from rayreward.serve.aiming import aimed_config  # it builds on what Ray may move: only who asks for it depends
 
         options["request_router_config"] = aimed_config(name)

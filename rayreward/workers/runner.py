@@ -14,6 +14,7 @@ from typing import Protocol
 import cloudpickle
 
 from rayreward.boundary import score_guarded
+from rayreward.condition import Condition
 from rayreward.errors import RewardLoadError
 from rayreward.function import RewardFunction
 from rayreward.grouping import positions_of_groups
@@ -32,6 +33,11 @@ class Runner(Protocol):
     @property
     def crash_loop(self) -> str | None:
         """What is wrong, while its processes end again and again without an answer between."""
+        ...
+
+    @property
+    def condition(self) -> Condition:
+        """How its reward is."""
         ...
 
     async def start(self) -> None:
@@ -78,6 +84,11 @@ class InlineRunner:
         """None: there are no processes."""
         return None
 
+    @property
+    def condition(self) -> Condition:
+        """How its reward is."""
+        return self._reward.serving_condition
+
     async def start(self) -> None:
         """Load the reward, off the loop: a model may take minutes."""
         await asyncio.to_thread(self._reward.load)
@@ -107,7 +118,8 @@ class InlineRunner:
         return 1 if self._reward.scores_batches else len(samples)
 
     async def stop(self) -> None:
-        """Nothing is held."""
+        """Release what the reward holds, off the loop: a device may be at its last step."""
+        await asyncio.to_thread(self._reward.unload)
 
 
 class ThreadRunner(InlineRunner):
@@ -134,7 +146,8 @@ class ThreadRunner(InlineRunner):
         return await self._within_deadline(asyncio.wrap_future(work), samples)
 
     async def stop(self) -> None:
-        """End the thread, as soon as the reward lets it."""
+        """Release what the reward holds, and end the thread, as soon as the reward lets it."""
+        await super().stop()
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
@@ -175,6 +188,11 @@ class ProcessRunner:
     def crash_loop(self) -> str | None:
         """What is wrong, while a process ends again and again without an answer between."""
         return next((worker.crash_loop for worker in self._workers if worker.crash_loop is not None), None)
+
+    @property
+    def condition(self) -> Condition:
+        """Nothing is known of what its processes do."""
+        return Condition()
 
     async def start(self) -> None:
         """Start all processes at once; where one cannot, none is left."""
