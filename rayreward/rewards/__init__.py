@@ -23,6 +23,7 @@ from rayreward.rewards.length import LengthReward
 from rayreward.rewards.math import MathReward
 from rayreward.rewards.multiple_choice import MultipleChoiceReward
 from rayreward.rewards.overlong import OverlongReward
+from rayreward.rewards.pair_ranker import PairRanker
 from rayreward.rewards.repetition import RepetitionReward
 from rayreward.rewards.similarity import SimilarityReward
 from rayreward.rewards.tag_count import TagCountReward
@@ -45,8 +46,9 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "math": MathReward,
     "multiple_choice": MultipleChoiceReward,
     "overlong": OverlongReward,
-    "repetition": RepetitionReward,
+    "pair_ranker": PairRanker,
     "pairwise_judge": PairwiseJudge,
+    "repetition": RepetitionReward,
     "reward_model": RewardModel,
     "similarity": SimilarityReward,
     "tag_count": TagCountReward,
@@ -73,6 +75,7 @@ __all__ = [
     "MetricRewardOutput",
     "MultipleChoiceReward",
     "OverlongReward",
+    "PairRanker",
     "PairwiseJudge",
     "RepetitionReward",
     "RewardFunction",
