@@ -148,7 +148,8 @@ class PairRanker(RewardFunction):
         """What the model says of each ordered pair."""
         units = await asyncio.to_thread(lambda: [model.encode(first, second) for first, second in asked])
         readable = [unit for unit in units if isinstance(unit, ModelInput)]
-        answers = iter(await asyncio.wrap_future(model.queue.ask(readable, timeout_s=0.9 * self.timeout_s)))
+        said = await asyncio.wrap_future(model.queue.ask(readable, timeout_s=0.9 * self.timeout_s))
+        answers = iter(said)
         return [_preference(next(answers)) if isinstance(unit, ModelInput) else unit for unit in units]
 
     def _outputs(self, found: Candidates, duels: Sequence[Duel]) -> Iterator[RewardOutput]:
