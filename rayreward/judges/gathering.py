@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from rayreward.outcome import failed_output
+from rayreward.judges.asking import failure_of
 from rayreward.types import Failure, FailureKind
 
 T = TypeVar("T")
@@ -36,7 +36,9 @@ def _answer_of(task: asyncio.Task[T], limit_s: float) -> T | Failure:
     error = task.exception()
     if error is None:
         return task.result()
-    return failed_output(error).failure or Failure(FailureKind.ERROR, str(error))
+    if not isinstance(error, Exception):
+        raise error
+    return failure_of(error).failure or Failure(FailureKind.ERROR, str(error))
 
 
 def commonest(failures: Sequence[Failure]) -> Failure:

@@ -10,21 +10,35 @@ what the candidates share shown once. The words of the prompt are ours.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 from rayreward.errors import ConfigError
-from rayreward.function import Isolation, RewardFunction
+from rayreward.judges.asking import MAX_CORRECTIONS, Asker, Cost
 from rayreward.judges.candidates import Candidates, content_digest, read_candidates
-from rayreward.judges.endpoint import Endpoint
-from rayreward.judges.gathering import commonest, gather_within
-from rayreward.judges.scorecard import CRITERIA, MAX_CANDIDATES, Mark, list_question, read_marks
+from rayreward.judges.endpoint import Reply
+from rayreward.judges.gathering import commonest
+from rayreward.judges.group_judge import GroupJudge
+from rayreward.judges.pointwise import run_of
+from rayreward.judges.provider import ProviderSettings
+from rayreward.judges.scorecard import (
+    ASK,
+    CRITERIA,
+    MAX_CANDIDATES,
+    TASK,
+    ListBlocks,
+    Mark,
+    form_of,
+    list_question,
+    read_marks,
+)
 from rayreward.judges.verdicts import UnparseableError
 from rayreward.judges.windows import cut_into_windows, one_scale
 from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, Sample
 
 
-class ListwiseJudge(RewardFunction):
+class ListwiseJudge(GroupJudge):
     """What a judge gives a response that it sees beside its siblings. Range [0, 1].
 
     A group reward: one request a group of up to `window` different responses, in an order that a hash of their texts
@@ -40,11 +54,12 @@ class ListwiseJudge(RewardFunction):
         judge_model: the model's name at the endpoint.
         criteria: what makes a response better, in a few sentences.
         api_key: else the environment's OPENAI_API_KEY. It is not part of the version.
-        base_url: the endpoint's root, up to ``/v1``.
         window: candidates in one request, from 4 to 26.
         shuffles: how often each group is asked for.
-        retries: further attempts at a reply that lacks a candidate's score.
-        endpoint: who is asked, instead of `judge_model` at `base_url`.
+        max_corrections: further questions after a reply that lacks a candidate's score.
+        seed: for servers that take one.
+        settings: where, how fast and for how much it is asked: see `ProviderSettings`. A question's `timeout_s` is
+            among them; the whole group's is the reward's own, 120 s.
 
     Raises:
         ConfigError: a number out of its range, or criteria that say nothing.
@@ -54,9 +69,7 @@ class ListwiseJudge(RewardFunction):
         True
     """
 
-    isolation: Isolation = "inline"
     name = "listwise_judge"
-    timeout_s = 120.0
 
     def __init__(
         self,
@@ -64,68 +77,64 @@ class ListwiseJudge(RewardFunction):
         criteria: str = CRITERIA,
         api_key: str | None = None,
         *,
-        base_url: str = "https://api.openai.com/v1",
         window: int = 8,
         shuffles: int = 1,
-        retries: int = 2,
-        max_concurrency: int = 32,
-        endpoint: Endpoint | None = None,
+        max_corrections: int = MAX_CORRECTIONS,
+        seed: int | None = None,
+        **settings: Unpack[ProviderSettings],
     ) -> None:
         if not 4 <= window <= MAX_CANDIDATES:
             raise ConfigError(f"ListwiseJudge(window={window!r}): from 4 to {MAX_CANDIDATES} candidates are needed")
         if shuffles < 1:
             raise ConfigError(f"ListwiseJudge(shuffles={shuffles!r}): 1 or more is needed")
-        if not criteria.strip():
-            raise ConfigError("ListwiseJudge needs criteria that say what is better, found an empty text")
-        self.judge_model, self.criteria, self.base_url = judge_model, criteria, base_url.rstrip("/")
-        self.window, self.shuffles, self.retries, self.max_concurrency = window, shuffles, retries, max_concurrency
-        self._api_key, self._endpoint = api_key, endpoint
-
-    @property
-    def _asked(self) -> Endpoint:
-        if self._endpoint is None:
-            raise NotImplementedError
-        return self._endpoint
+        self.window, self.shuffles, self.max_corrections, self.seed = window, shuffles, max_corrections, seed
+        self._connect_judge(judge_model, criteria, TASK, ASK, api_key=api_key, **settings)
 
     async def compute_group(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample."""
-        found = read_candidates(samples)
-        outputs = {at: RewardOutput(failure=failure) for at, failure in found.unreadable.items()}
+        found, cost, run = read_candidates(samples), Cost(), run_of(samples[0])
         lists = [places for shuffle in range(self.shuffles) for places in _shuffled(found, self.window, shuffle)]
-        # Some time before the deadline that would take the whole group: what is known by then must do.
-        said = await gather_within([self._ask(found, places) for places in lists], 0.9 * self.timeout_s)
+        said = await self._ask_all([self._ask(found, places, run, cost) for places in lists])
         parts = len(lists) // self.shuffles
         starts = range(0, len(lists), parts or 1)
         rounds = [_Round.of(lists[start : start + parts], said[start : start + parts]) for start in starts]
+        outputs = {at: RewardOutput(failure=failure) for at, failure in found.unreadable.items()}
+        signals: dict[int, Sequence[str]] = {}
         for candidate, members in enumerate(found.members):
             outputs |= dict.fromkeys(members, _output(candidate, rounds))
-        return [outputs[at] for at in range(len(samples))]
+            signals |= dict.fromkeys(members, next(iter(_signals(said, candidate)), ()))
+        return self._in_order(outputs, cost, signals)
 
-    async def _ask(self, found: Candidates, places: Sequence[int]) -> _Marked:
+    async def _ask(self, found: Candidates, places: Sequence[int], run: str, cost: Cost) -> _Marked:
         """The marks of one list: those of the reply that has the most, for marks of two replies are two scales."""
+        blocks = ListBlocks.of(found.shared, [found.texts[place] for place in places])
         best: dict[int, Mark] = {}
-        problem = ""
-        for attempt in range(1 + self.retries):
-            texts = [found.texts[place] for place in places]
-            question = list_question(found.shared, texts, criteria=self.criteria, seed=attempt)
-            try:
-                marks = read_marks((await self._asked.ask(question)).text, len(places))
-            except UnparseableError as error:
-                problem = str(error)
-                continue
-            problem = "the judge's reply gives the candidate no single score from 0 to 1"
+
+        def read(reply: Reply) -> dict[int, Mark]:
+            nonlocal best
+            marks = read_marks(reply.text, len(places))
             best = max(best, marks, key=len)
-            if len(best) == len(places):
-                break
-        return _Marked({places[at]: mark for at, mark in best.items()}, problem)
+            if missing := [letter for at, letter in enumerate(blocks.letters) if at not in marks]:
+                raise UnparseableError(f"the candidates {', '.join(missing)} have no single score from 0 to 1")
+            return marks
+
+        question = list_question(blocks, criteria=self.criteria, run=run, seed=self.seed)
+        problem = ""
+        try:
+            await Asker(self._endpoint, read, form_of(blocks.letters), self.max_corrections).ask(question, cost)
+        except UnparseableError as error:
+            problem = str(error)
+        signals = {place: block.signals for place, block in zip(places, blocks.candidates, strict=True)}
+        return _Marked({places[at]: mark for at, mark in best.items()}, problem, signals)
 
 
 @dataclass(frozen=True, slots=True)
 class _Marked:
     """The marks of one list, by candidate, and what is wrong with those that are missing."""
 
-    marks: dict[int, Mark]
+    marks: Mapping[int, Mark]
     problem: str
+    signals: Mapping[int, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,11 @@ def _shuffled(found: Candidates, window: int, shuffle: int) -> list[list[int]]:
     for places in lists:
         draw.shuffle(places)  # or the anchors would always stand first
     return lists
+
+
+def _signals(said: Sequence[_Marked | Failure], candidate: int) -> Iterator[Sequence[str]]:
+    """What the candidate's text tries; the same in every list that shows it."""
+    return (part.signals[candidate] for part in said if isinstance(part, _Marked) and candidate in part.signals)
 
 
 def _output(candidate: int, rounds: Sequence[_Round]) -> RewardOutput:

@@ -7,25 +7,35 @@ other the output says so. A comparison that fails costs its two samples one oppo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Unpack
 
 from rayreward.errors import ConfigError, InvalidInputError
-from rayreward.function import Isolation, RewardFunction
-from rayreward.judges.candidates import Candidates, read_candidates
+from rayreward.judges.asking import MAX_CORRECTIONS, Asker, Cost
+from rayreward.judges.candidates import read_candidates
 from rayreward.judges.duels import Duel, outputs_of
-from rayreward.judges.endpoint import Endpoint
-from rayreward.judges.gathering import gather_within
-from rayreward.judges.preference import CRITERIA, Manner, Preference, pair_question, read_preference
+from rayreward.judges.endpoint import Reply
+from rayreward.judges.group_judge import GroupJudge
+from rayreward.judges.pointwise import run_of
+from rayreward.judges.preference import (
+    ASK,
+    CRITERIA,
+    TASK,
+    Manner,
+    PairBlocks,
+    Preference,
+    pair_question,
+    read_preference,
+)
+from rayreward.judges.provider import ProviderSettings
 from rayreward.judges.ranking import pairs_to_compare, win_chances
-from rayreward.judges.verdicts import UnparseableError
-from rayreward.types import Failure, FailureKind, RewardOutput, Sample, Trajectory
+from rayreward.types import RewardOutput, Sample, Trajectory
 
 Against = Literal["siblings", "label"]
 """What a response is compared with: the other samples of its prompt, or its label, a reference answer."""
 
 
-class PairwiseJudge(RewardFunction):
+class PairwiseJudge(GroupJudge):
     """How likely a judge is to prefer a response to its siblings. Range [0, 1]; 0.5 among equals.
 
     A group reward: it sees all samples of a prompt. Every pair is asked twice, once in each order, and the two are one
@@ -45,14 +55,15 @@ class PairwiseJudge(RewardFunction):
         judge_model: the model's name at the endpoint.
         criteria: what makes a response better, in a few sentences.
         api_key: else the environment's OPENAI_API_KEY. It is not part of the version.
-        base_url: the endpoint's root, up to ``/v1``.
         against: "siblings", or "label".
         manner: "logprobs" (one token a request) or "text" (the judge argues first, and may call a tie).
         opponents: of each response at most: even, 2 or more.
         in_both_orders: False asks half as often and scores a judge's liking for a place along with the responses.
         min_compared: the share of its comparisons that a sample needs to be scored at all.
-        retries: further attempts at a reply without a verdict.
-        endpoint: who is asked, instead of `judge_model` at `base_url`.
+        max_corrections: further questions after a reply without a verdict.
+        seed: for servers that take one.
+        settings: where, how fast and for how much it is asked: see `ProviderSettings`. A question's `timeout_s` is
+            among them; the whole group's is the reward's own, 120 s.
 
     Raises:
         ConfigError: an unknown choice, or a number out of its range.
@@ -62,9 +73,7 @@ class PairwiseJudge(RewardFunction):
         True
     """
 
-    isolation: Isolation = "inline"
     name = "pairwise_judge"
-    timeout_s = 120.0
 
     def __init__(
         self,
@@ -72,15 +81,14 @@ class PairwiseJudge(RewardFunction):
         criteria: str = CRITERIA,
         api_key: str | None = None,
         *,
-        base_url: str = "https://api.openai.com/v1",
         against: Against = "siblings",
         manner: Manner = "logprobs",
         opponents: int = 8,
         in_both_orders: bool = True,
         min_compared: float = 0.5,
-        retries: int = 2,
-        max_concurrency: int = 32,
-        endpoint: Endpoint | None = None,
+        max_corrections: int = MAX_CORRECTIONS,
+        seed: int | None = None,
+        **settings: Unpack[ProviderSettings],
     ) -> None:
         if against not in ("siblings", "label"):
             raise ConfigError(f"PairwiseJudge(against={against!r}): known are 'siblings' and 'label'")
@@ -89,21 +97,10 @@ class PairwiseJudge(RewardFunction):
         if opponents < 2 or opponents % 2:
             raise ConfigError(f"PairwiseJudge(opponents={opponents!r}): an even number from 2 is needed")
         if not 0.0 < min_compared <= 1.0:
-            raise ConfigError(
-                f"PairwiseJudge(min_compared={min_compared!r}): a share above 0, and 1 at most, is needed"
-            )
-        if not criteria.strip():
-            raise ConfigError("PairwiseJudge needs criteria that say what is better, found an empty text")
-        self.judge_model, self.criteria, self.base_url = judge_model, criteria, base_url.rstrip("/")
+            raise ConfigError(f"PairwiseJudge(min_compared={min_compared!r}): a share above 0, and 1 at most, is needed")
         self.against, self.manner, self.opponents, self.in_both_orders = against, manner, opponents, in_both_orders
-        self.min_compared, self.retries, self.max_concurrency = min_compared, retries, max_concurrency
-        self._api_key, self._endpoint = api_key, endpoint
-
-    @property
-    def _asked(self) -> Endpoint:
-        if self._endpoint is None:
-            raise NotImplementedError
-        return self._endpoint
+        self.min_compared, self.max_corrections, self.seed = min_compared, max_corrections, seed
+        self._connect_judge(judge_model, criteria, TASK, ASK[manner], api_key=api_key, **settings)
 
     @property
     def compares_groups(self) -> bool:
@@ -112,13 +109,16 @@ class PairwiseJudge(RewardFunction):
 
     async def compute_group(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample: how likely it is to be preferred to its siblings."""
-        found = read_candidates(samples)
+        found, cost = read_candidates(samples), Cost()
+        blocks = PairBlocks.of(found.shared, found.texts)
+        duels = await self._compare(blocks, run_of(samples[0]), cost)
         outputs = {at: RewardOutput(failure=failure) for at, failure in found.unreadable.items()}
-        pairs = pairs_to_compare(len(found.texts), self.opponents)
-        duels = await self._compare(found, pairs)
-        for members, output in zip(found.members, self._outputs(found, duels), strict=True):
+        signals: dict[int, Sequence[str]] = {}
+        made = outputs_of(found, duels, win_chances, min_compared=self.min_compared)
+        for members, output, block in zip(found.members, made, blocks.first, strict=True):
             outputs |= dict.fromkeys(members, output)
-        return [outputs[at] for at in range(len(samples))]
+            signals |= dict.fromkeys(members, block.signals)
+        return self._in_order(outputs, cost, signals)
 
     async def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
         """How likely the response is to be preferred to the sample's label."""
@@ -128,32 +128,20 @@ class PairwiseJudge(RewardFunction):
                 f"{trajectory.label!r:.80}"
             )
         reference = Sample([*trajectory.original_messages, {"role": "assistant", "content": trajectory.label}])
-        found = read_candidates([trajectory, reference])
-        if found.unreadable:
-            return RewardOutput(failure=next(iter(found.unreadable.values())))
-        pairs = pairs_to_compare(len(found.texts), self.opponents)
-        outputs = self._outputs(found, await self._compare(found, pairs))
-        return next(output for members, output in zip(found.members, outputs, strict=True) if 0 in members)
+        return (await PairwiseJudge.compute_group(self, [trajectory, reference]))[0]
 
-    async def _compare(self, found: Candidates, pairs: Sequence[tuple[int, int]]) -> list[Duel]:
+    async def _compare(self, blocks: PairBlocks, run: str, cost: Cost) -> list[Duel]:
         """Each pair in both orders, all at once."""
+        pairs = pairs_to_compare(len(blocks.first), self.opponents)
         orders = 2 if self.in_both_orders else 1
-        asked = [order for one, other in pairs for order in ((one, other), (other, one))[:orders]]
-        questions = [self._ask(found.shared, found.texts[one], found.texts[other]) for one, other in asked]
-        # Some time before the deadline that would take the whole group: what is known by then must do.
-        said = await gather_within(questions, 0.9 * self.timeout_s)
+        asker = Asker(self._endpoint, self._read, ASK[self.manner], self.max_corrections)
+        questions = [
+            pair_question(blocks, *order, criteria=self.criteria, manner=self.manner, run=run, seed=self.seed)
+            for one, other in pairs
+            for order in ((one, other), (other, one))[:orders]
+        ]
+        said = await self._ask_all([asker.ask(question, cost) for question in questions])
         return [Duel(*pair, said[orders * at : orders * (at + 1)]) for at, pair in enumerate(pairs)]
 
-    async def _ask(self, shared: str, first: str, second: str) -> Preference | Failure:
-        attempt = 0
-        while True:
-            question = pair_question(shared, first, second, criteria=self.criteria, manner=self.manner, seed=attempt)
-            try:
-                return read_preference(await self._asked.ask(question), self.manner)
-            except UnparseableError as error:
-                attempt += 1
-                if attempt > self.retries:
-                    return Failure(FailureKind.UNPARSEABLE, str(error))
-
-    def _outputs(self, found: Candidates, duels: Sequence[Duel]) -> Iterator[RewardOutput]:
-        return outputs_of(found, duels, win_chances, min_compared=self.min_compared)
+    def _read(self, reply: Reply) -> Preference:
+        return read_preference(reply, self.manner)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rayreward.judges.endpoint import Question, Reply
-from rayreward.judges.guard import INSTRUCTION, fence
+from rayreward.judges.guard import INSTRUCTION, Fenced, fence
 from rayreward.judges.verdicts import UnparseableError, yes_no_logit
 from rayreward.thinking import split_thinking
 
@@ -25,13 +26,15 @@ CRITERIA = (
     "neither is confidence."
 )
 
-_TASK = "You compare two responses to the same conversation and say which one is better."
+TASK = "You compare two responses to the same conversation and say which one is better."
 
-_ASK_LETTER = "Which response is better? Answer with one letter and nothing else: A or B."
-_ASK_TEXT = (
-    "Weigh the two in a few sentences. Then end with one line: 'Verdict: A', 'Verdict: B', or 'Verdict: tie' where "
-    "neither is better."
-)
+ASK: Mapping[Manner, str] = {
+    "logprobs": "Which response is better? Answer with one letter and nothing else: A or B.",
+    "text": (
+        "Weigh the two in a few sentences. Then end with one line: 'Verdict: A', 'Verdict: B', or 'Verdict: tie' where "
+        "neither is better."
+    ),
+}
 
 _VERDICT = re.compile(r"verdict[\s*_`\"']*[:\uff1a][\s*_`\"'(\[]*(?P<which>a|b|tie)\b", re.IGNORECASE)
 _LETTER = re.compile(r"[\s*_`\"'(\[]*(?P<which>[AB])[\s*_`\"')\].]*")
@@ -59,20 +62,43 @@ class Preference:
         return cls(0.5 * (1.0 + math.tanh(logit / 2)), logit)
 
 
+@dataclass(frozen=True, slots=True)
+class PairBlocks:
+    """A group's texts as blocks of data, each made once however many pairs show it.
+
+    Attributes:
+        conversation: what the candidates share.
+        first: each candidate as response A.
+        second: each candidate as response B.
+    """
+
+    conversation: Fenced
+    first: tuple[Fenced, ...]
+    second: tuple[Fenced, ...]
+
+    @classmethod
+    def of(cls, shared: str, texts: Sequence[str]) -> PairBlocks:
+        """The blocks of a group."""
+
+        def block(name: str, text: str) -> Fenced:
+            return fence(name, text, verdict_words=("verdict",))
+
+        places = [tuple(block(name, text) for text in texts) for name in ("response A", "response B")]
+        return cls(block("conversation", shared), *places)
+
+
 def pair_question(
-    shared: str, first: str, second: str, *, criteria: str, manner: Manner, seed: int | None = None
+    blocks: PairBlocks, first: int, second: int, *, criteria: str, manner: Manner, run: str = "", seed: int | None = None
 ) -> Question:
-    """The question; what many questions have in common comes first, so that a server computes it once."""
-    parts = (("conversation", shared), ("response A", first), ("response B", second))
-    shown = "\n\n".join(fence(name, text, verdict_words=("verdict",)).text for name, text in parts)
-    ask = _ASK_LETTER if manner == "logprobs" else _ASK_TEXT
+    """Which of two candidates is better. What many questions share comes first: a server then computes it once."""
+    shown = (blocks.conversation, blocks.first[first], blocks.second[second])
     messages = [
-        {"role": "system", "content": f"{_TASK}\n\n{criteria}\n\n{INSTRUCTION}"},
-        {"role": "user", "content": f"{shown}\n\n{ask}"},
+        {"role": "system", "content": f"{TASK}\n\n{criteria}\n\n{INSTRUCTION}"},
+        {"role": "user", "content": "\n\n".join([*(block.text for block in shown), ASK[manner]])},
     ]
     if manner == "logprobs":
-        return Question(messages, max_tokens=1, choices=("A", "B"), seed=seed)
-    return Question(messages, max_tokens=1024, seed=seed)
+        return Question(messages, max_tokens=1, choices=("A", "B"), seed=seed, run=run)
+    return Question(messages, max_tokens=1024, seed=seed, run=run)
 
 
 def read_preference(reply: Reply, manner: Manner) -> Preference:

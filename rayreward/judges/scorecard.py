@@ -13,7 +13,7 @@ from typing import Any
 
 from rayreward.json_text import objects
 from rayreward.judges.endpoint import Question
-from rayreward.judges.guard import INSTRUCTION, fence
+from rayreward.judges.guard import INSTRUCTION, Fenced, fence
 from rayreward.judges.verdicts import UnparseableError
 from rayreward.thinking import split_thinking
 
@@ -22,11 +22,11 @@ CRITERIA = (
     "one that does not; of two that reach it the more direct one scores somewhat higher. Length is no merit of its own."
 )
 
-_TASK = """You score candidates that answer the same conversation, all at once, each from 0 (worthless) to 1 (cannot be
+TASK = """You score candidates that answer the same conversation, all at once, each from 0 (worthless) to 1 (cannot be
 better). Compare them with each other: a better one gets a higher score, equals get the same, and a small difference in
 merit is a small difference in score. Small differences between good ones matter as much as failures do."""
 
-_ASK = """Reply with one JSON object and nothing else, one entry for each of the candidates {letters}:
+ASK = """Reply with one JSON object and nothing else, one entry for each of the candidates {letters}:
 {{"scores": [{{"candidate": "A", "explanation": "one sentence", "score": 0.5}}, ...]}}"""
 
 MAX_CANDIDATES = 26
@@ -44,21 +44,43 @@ class Mark:
     explanation: str | None = None
 
 
-def list_question(shared: str, texts: Sequence[str], *, criteria: str, seed: int | None = None) -> Question:
+@dataclass(frozen=True, slots=True)
+class ListBlocks:
+    """What one question shows: the conversation, and its candidates under their letters."""
+
+    conversation: Fenced
+    candidates: tuple[Fenced, ...]
+
+    @classmethod
+    def of(cls, shared: str, texts: Sequence[str]) -> ListBlocks:
+        """The blocks of a list."""
+        words = ("scores", "score", "candidate")
+        listed = (
+            fence(f"candidate {letter}", text, verdict_words=words)
+            for letter, text in zip(string.ascii_uppercase, texts, strict=False)
+        )
+        return cls(fence("conversation", shared, verdict_words=words), tuple(listed))
+
+    @property
+    def letters(self) -> str:
+        """Of the candidates."""
+        return string.ascii_uppercase[: len(self.candidates)]
+
+
+def list_question(blocks: ListBlocks, *, criteria: str, run: str = "", seed: int | None = None) -> Question:
     """All candidates in one question, the conversation once and in front."""
-    letters = string.ascii_uppercase[: len(texts)]
-    parts = [
-        ("conversation", shared),
-        *((f"candidate {letter}", text) for letter, text in zip(letters, texts, strict=True)),
-    ]
-    shown = "\n\n".join(fence(name, text, verdict_words=("scores", "score", "candidate")).text for name, text in parts)
+    shown = (blocks.conversation, *blocks.candidates)
     messages = [
-        {"role": "system", "content": f"{_TASK}\n\n{criteria}\n\n{INSTRUCTION}"},
-        {"role": "user", "content": f"{shown}\n\n{_ASK.format(letters=', '.join(letters))}"},
+        {"role": "system", "content": f"{TASK}\n\n{criteria}\n\n{INSTRUCTION}"},
+        {"role": "user", "content": "\n\n".join([*(block.text for block in shown), form_of(blocks.letters)])},
     ]
-    return Question(
-        messages, max_tokens=_TOKENS_MORE + _TOKENS_EACH * len(texts), json_schema=_schema(letters), seed=seed
-    )
+    max_tokens = _TOKENS_MORE + _TOKENS_EACH * len(blocks.candidates)
+    return Question(messages, max_tokens=max_tokens, json_schema=_schema(blocks.letters), seed=seed, run=run)
+
+
+def form_of(letters: str) -> str:
+    """What the reply must look like."""
+    return ASK.format(letters=", ".join(letters))
 
 
 def _schema(letters: str) -> Mapping[str, Any]:

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rayreward.condition import Condition
-from rayreward.errors import ConfigError, InvalidInputError
+from rayreward.errors import ConfigError, InvalidInputError, RewardLoadError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.judges.candidates import Candidates, read_candidates
 from rayreward.judges.duels import Duel, outputs_of
@@ -31,6 +31,7 @@ from rayreward.types import Failure, FailureKind, RewardOutput, Sample
 from rayreward.versioning import content_version
 
 
+@runtime_checkable
 class PairEncoder(Protocol):
     """Turns two samples of a prompt into what the model reads."""
 
@@ -127,8 +128,16 @@ class PairRanker(RewardFunction):
             return self._model
 
     def _open(self) -> tuple[PairEncoder, Backend]:
-        """The model's parts, nothing read yet."""
-        raise NotImplementedError
+        """The model's parts, its weights not read yet."""
+        from rayreward.models.building import build_backend, build_template  # loads transformers when it is used
+
+        template = build_template(self.settings)
+        if not isinstance(template, PairEncoder):
+            raise RewardLoadError(
+                f"PairRanker: {self.settings.model_path!r} is no pairwise model: give one with a pair head, such as "
+                f"llm-blender/PairRM-hf, or take RewardModel"
+            )
+        return template, build_backend(self.settings)
 
     async def compute_group(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample: by how much it is better than its group's mean."""

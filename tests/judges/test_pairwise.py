@@ -173,7 +173,7 @@ async def test_a_reply_without_a_verdict_is_asked_for_again_and_then_unparseable
     reward, endpoint = judge(lambda question: replies[question.seed], manner="text")
     assert said(await reward.ascore(group("a", "b"))) == [0.5, 0.5]
     assert len(endpoint.asked) == 6
-    reward, endpoint = judge(lambda question: replies[question.seed], manner="text", retries=1)
+    reward, endpoint = judge(lambda question: replies[question.seed], manner="text", max_corrections=1)
     assert said(await reward.ascore(group("a", "b"))) == ["unparseable", "unparseable"]
     assert len(endpoint.asked) == 4
 
