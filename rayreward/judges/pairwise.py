@@ -97,7 +97,9 @@ class PairwiseJudge(GroupJudge):
         if opponents < 2 or opponents % 2:
             raise ConfigError(f"PairwiseJudge(opponents={opponents!r}): an even number from 2 is needed")
         if not 0.0 < min_compared <= 1.0:
-            raise ConfigError(f"PairwiseJudge(min_compared={min_compared!r}): a share above 0, and 1 at most, is needed")
+            raise ConfigError(
+                f"PairwiseJudge(min_compared={min_compared!r}): a share above 0, and 1 at most, is needed"
+            )
         self.against, self.manner, self.opponents, self.in_both_orders = against, manner, opponents, in_both_orders
         self.min_compared, self.max_corrections, self.seed = min_compared, max_corrections, seed
         self._connect_judge(judge_model, criteria, TASK, ASK[manner], api_key=api_key, **settings)

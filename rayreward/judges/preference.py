@@ -88,7 +88,14 @@ class PairBlocks:
 
 
 def pair_question(
-    blocks: PairBlocks, first: int, second: int, *, criteria: str, manner: Manner, run: str = "", seed: int | None = None
+    blocks: PairBlocks,
+    first: int,
+    second: int,
+    *,
+    criteria: str,
+    manner: Manner,
+    run: str = "",
+    seed: int | None = None,
 ) -> Question:
     """Which of two candidates is better. What many questions share comes first: a server then computes it once."""
     shown = (blocks.conversation, blocks.first[first], blocks.second[second])

@@ -14,7 +14,12 @@ _BLOCK = re.compile(r'<data-(?P<code>\w+) name="(?P<name>[^"]+)">\n(?P<text>.*?)
 
 def shown(question: Question) -> dict[str, str]:
     """The texts of a question by what they are called."""
-    return {found["name"]: found["text"] for found in _BLOCK.finditer(question.messages[-1]["content"])}
+    return {found["name"]: found["text"] for found in _BLOCK.finditer(question.messages[1]["content"])}
+
+
+def told_off_for(question: Question) -> str | None:
+    """The reply that could not be read, of which the question is the correction."""
+    return question.messages[-2]["content"] if question.messages[-2]["role"] == "assistant" else None
 
 
 def prefers(worth: Callable[[str], float], *, bias: float = 0.0) -> Callable[[Question], Reply]:
