@@ -20,7 +20,7 @@ PUBLIC = {
         "FunctionCallingReward", "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward",
         "LLMJudge", "LanguageConsistencyReward", "LengthReward", "MathReward", "MetricRewardOutput",
         "MultipleChoiceReward",
-        "OverlongReward", "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "SimilarityReward",
+        "OverlongReward", "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "RubricJudge", "SimilarityReward",
         "TagCountReward", "Trajectory", "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],

@@ -116,7 +116,7 @@ def read_reply(content: bytes, *, wants_logprobs: bool) -> Reply:
     logprobs = _logprobs_of(choice) if wants_logprobs else {}
     if wants_logprobs and not logprobs:
         raise ServiceUnavailableError(
-            "a reply without log probabilities: this server has none for this model; judge with verdict='text' or 'json'"
+            "a reply without log probabilities, which this server lacks: judge with verdict='text' or 'json'"
         )
     usage = payload.get("usage")
     usage = usage if isinstance(usage, dict) else {}

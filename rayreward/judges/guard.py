@@ -82,6 +82,7 @@ _SIGNALS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("judge", r"\b(?:10|ten|5|five|100)\s*(?:/|out of)\s*(?:10|ten|5|five|100)\b"),
         ("role", r"^[ \t#*>]*(?:system|assistant|developer|user|human|instructions?)\s*(?:message|prompt)?\s*[:\]]"),
         ("role", r"\b(?:end|begin|start) of (?:the )?(?:response|data|text|answer|input|prompt|submission)\b"),
+        ("escape", r"\\u00[2-7][0-9a-f]"),
         ("role", r"\byou are now\b|\bact as\b[^.\n]{0,30}\b(?:judge|grader|system)\b"),
     )
 )
@@ -95,7 +96,8 @@ class Fenced:
         text: the whole block, delimiters included.
         code: what its delimiters carry.
         signals: what it tries, as far as that was noticed: "override", "judge", "role", "verdict", "special_token",
-            "fence", "invisible". A sign to look at, no verdict: an essay on prompt injection has them too.
+            "fence", "invisible", "escape" (letters written as JSON escapes). A sign to look at, no verdict: an essay on
+            prompt injection has them too.
     """
 
     text: str
@@ -149,7 +151,7 @@ def neutralise(text: str, *, verdict_words: Iterable[str] = ("score",)) -> tuple
 def _verdict(words: tuple[str, ...]) -> re.Pattern[str]:
     """The colon of ``Score: 7``, ``**Score**: 7`` and ``"score": 7`` in a text; groups: what stands before it."""
     named = "|".join(re.escape(word).replace(r"\ ", r"[\s_]+") for word in sorted(words, key=len, reverse=True))
-    return re.compile(rf"(?P<word>(?:{named})[\s*_`\"'\\]{{0,8}})[:\uff1a\ufe55]", re.IGNORECASE)
+    return re.compile(rf"(?P<word>(?:{named})[\s*_`\"'\\]*)[:\uff1a\ufe55]", re.IGNORECASE)
 
 
 def _noticed(text: str) -> Iterable[str]:

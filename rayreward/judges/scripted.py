@@ -15,7 +15,7 @@ Said = Reply | str | Exception
 
 
 class ScriptedEndpoint:
-    """Replies by a script, in the order of the questions.
+    r"""Replies by a script, in the order of the questions.
 
     Args:
         script: what is said, in turn; or a function of the question.
@@ -25,7 +25,7 @@ class ScriptedEndpoint:
 
     Example:
         >>> from rayreward.judges.judge import LLMJudge
-        >>> judge = LLMJudge("m", "Rate this.", endpoint=ScriptedEndpoint(["Fine, but dull.\\nScore: 5.5"]))
+        >>> judge = LLMJudge("m", "Rate this.", endpoint=ScriptedEndpoint(["Fine, but dull.\nScore: 5.5"]))
         >>> judge(prompt="2 + 2?", response="4").score
         0.5
     """

@@ -7,6 +7,7 @@ from rayreward.function import RewardFunction
 from rayreward.judges.judge import LLMJudge
 from rayreward.judges.listwise import ListwiseJudge
 from rayreward.judges.pairwise import PairwiseJudge
+from rayreward.judges.rubric import RubricJudge
 from rayreward.models.reward_model import RewardModel
 from rayreward.rewards.code_execution import CodeExecutionReward
 from rayreward.rewards.composite import CompositeReward
@@ -50,6 +51,7 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "pairwise_judge": PairwiseJudge,
     "repetition": RepetitionReward,
     "reward_model": RewardModel,
+    "rubric_judge": RubricJudge,
     "similarity": SimilarityReward,
     "tag_count": TagCountReward,
 }
@@ -81,6 +83,7 @@ __all__ = [
     "RewardFunction",
     "RewardModel",
     "RewardOutput",
+    "RubricJudge",
     "SimilarityReward",
     "TagCountReward",
     "Trajectory",

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from starlette.routing import Route
 
 from rayreward import LocalClient, RewardOutput, Sample
 from rayreward.errors import ConfigError
+from rayreward.judges.guard import INSTRUCTION, fence
 from rayreward.rewards import LLMJudge
 from rayreward.workers import build_runner
 from tests.live import listening
@@ -46,7 +46,9 @@ class Endpoint:
 async def asked(replies: dict[str, Any], **options: Any) -> AsyncIterator[tuple[LLMJudge, Endpoint]]:
     endpoint = Endpoint(replies)
     async with listening(endpoint.app) as url:
-        yield LLMJudge("tiny", options.pop("template", "Rate."), "key", base_url=f"{url}/v1/", **options), endpoint
+        judge = LLMJudge("tiny", options.pop("template", "Rate."), "key", base_url=f"{url}/v1/", **options)
+        yield judge, endpoint
+        await judge.aclose()
 
 
 def kind(output: RewardOutput) -> str | None:
@@ -81,29 +83,34 @@ async def test_the_last_verdict_counts_so_that_a_quoted_one_does_not() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        Response(status_code=500), Response(status_code=401), Response(status_code=429), Response("<html>"),
+        Response(status_code=500), Response(status_code=401), Response(status_code=404), Response("<html>"),
         JSONResponse({}), JSONResponse({"choices": []}), JSONResponse([1]),
         JSONResponse({"choices": [{"message": None}]}),
     ],
 )  # fmt: skip
 async def test_an_endpoint_that_fails_makes_its_sample_unavailable(answer: Response) -> None:
-    async with asked({"odd": answer}) as (judge, _):
-        odd, fine = await judge.ascore([Sample(response="odd"), Sample(response="fine")])
+    async with asked({"odd": answer}, max_tries=1, max_concurrency=1) as (judge, _):
+        fine, odd = await judge.ascore([Sample(response="fine"), Sample(response="odd")])
         assert kind(odd) == "unavailable"
         assert fine.score == 1.0
 
 
 async def test_an_endpoint_that_is_not_there_does_too() -> None:
-    outputs = await LLMJudge("m", "Rate.", base_url="http://127.0.0.1:9/v1").ascore([Sample(response="a")])
+    judge = LLMJudge("m", "Rate.", base_url="http://127.0.0.1:9/v1", max_tries=1)
+    outputs = await judge.ascore([Sample(response="a")])
     assert kind(outputs[0]) == "unavailable"
+    assert "127.0.0.1:9" in str(outputs[0].failure)
+    await judge.aclose()
 
 
 async def test_prompt_and_response_are_filled_in_once_and_added_where_they_lack() -> None:
     async with asked({}, template="Q {prompt} {unknown}") as (judge, endpoint):
         await judge.ascore([Sample(prompt="{response} {0}", response="{prompt} %s")])
         question = endpoint.asked[0]["messages"][0]["content"]
-        assert question.startswith("Q {response} {0} {unknown}\n\n<response>\n{prompt} %s\n</response>")
-        assert "Score: N" in question
+        prompt, response = fence("prompt", "{response} {0}").text, fence("response", "{prompt} %s").text
+        assert f"\n\nQ {prompt} {{unknown}}\n\n{response}\n\nEnd your reply" in question
+        assert question.startswith(INSTRUCTION)
+        assert question.count("Score: N") == 1
 
 
 async def test_no_more_requests_at_once_than_allowed_and_order_is_kept() -> None:
@@ -123,13 +130,15 @@ async def test_what_it_cannot_read_or_send_is_an_invalid_input() -> None:
         assert len(endpoint.asked) == 1
 
 
-async def test_runs_where_others_do_and_needs_no_key() -> None:
-    async with asked({}) as (judge, endpoint):
-        judge._api_key = None
+async def test_runs_where_others_do_and_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    async with listening((endpoint := Endpoint({})).app) as url:
+        judge = LLMJudge("tiny", "Rate.", base_url=f"{url}/v1")
         async with LocalClient({"judge": judge}) as client:
             assert (await client.ascore([{"response": "a"}]))[0].score == 1.0
         assert endpoint.asked[0]["authorization"] is None
-        assert "key" not in json.dumps(judge.version)
+        assert judge.version == LLMJudge("tiny", "Rate.", "a key", base_url=f"{url}/v1").version
+        await judge.aclose()
 
 
 async def test_a_batch_may_take_as_long_as_its_samples_one_after_the_other() -> None:
@@ -142,5 +151,5 @@ async def test_a_batch_may_take_as_long_as_its_samples_one_after_the_other() -> 
 def test_called_like_any_other_reward() -> None:
     with pytest.raises(ConfigError, match="empty"):
         LLMJudge("m", " ")
-    output = LLMJudge("m", "Rate.", base_url="http://127.0.0.1:9/v1")(prompt="q", response="a")
+    output = LLMJudge("m", "Rate.", base_url="http://127.0.0.1:9/v1", max_tries=1)(prompt="q", response="a")
     assert kind(output) == "unavailable"

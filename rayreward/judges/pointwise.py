@@ -1,0 +1,130 @@
+"""What judges of single samples share: their endpoint, their cache, and one output a sample.
+
+What arrives: samples. What leaves: outputs, in order; every one says in its metadata which judge and which rubric it
+is of, what it has cost, and what its response tried (`rayreward.judges.guard`). Pictures are refused, never overlooked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from rayreward.function import Isolation, RewardFunction
+from rayreward.judges.asking import Cost, failure_of
+from rayreward.judges.guard import Fenced, fence
+from rayreward.judges.metered import MeteredEndpoint
+from rayreward.types import FailureKind, RewardOutput, Sample, Trajectory
+
+CACHED_VERDICTS = 4096
+"""Verdicts that a deterministic judge remembers in its process, the latest used; about 2 kB each with their reasons.
+Served rewards have the router's cache before them; this one is for scripts, trainers and checks."""
+
+Key = tuple[str, str, tuple[str, ...]]
+
+
+class PointwiseJudge(RewardFunction):
+    """Base of judges that see one sample at a time; subclasses write `_judge`.
+
+    Attributes:
+        judge_model: the model's name at the endpoint.
+        rubric_hash: content hash of all that the judge is told beside the sample.
+        deterministic: whether the same sample has the same verdict: at temperature 0, asked once.
+    """
+
+    isolation: Isolation = "inline"
+    timeout_s = 60.0
+    judge_model: str
+    rubric_hash: str
+    _endpoint: MeteredEndpoint
+
+    def _open(self, endpoint: MeteredEndpoint) -> None:
+        self._endpoint = endpoint
+        self._cached: OrderedDict[Key, RewardOutput] = OrderedDict()
+
+    @property
+    def endpoint(self) -> MeteredEndpoint:
+        """Whom it asks; its ledger holds what each run has spent."""
+        return self._endpoint
+
+    async def aclose(self) -> None:
+        """Close the endpoint's connections."""
+        await self._endpoint.aclose()
+
+    async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        """Ask for every sample, as many at a time as the endpoint allows; the same question once."""
+        if not self.deterministic:
+            return list(await asyncio.gather(*map(self._output, samples)))
+        keys = [(sample.prompt, sample.response, _unread(sample)) for sample in samples]
+        known = {key: output for key in keys if (output := self._recall(key)) is not None}
+        missing = {key: sample for key, sample in zip(keys, samples, strict=True) if key not in known}
+        made = await asyncio.gather(*map(self._output, missing.values()))
+        fresh = dict(zip(missing, made, strict=True))
+        for key, output in fresh.items():
+            self._remember(key, output)
+        known |= fresh
+        # The first of equal samples carries the price.
+        return [fresh.pop(key) if key in fresh else _without_cost(known[key]) for key in keys]
+
+    async def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
+        """The verdict on one sample."""
+        return (await self.ascore([trajectory]))[0]
+
+    async def _judge(self, sample: Sample, response: Fenced, cost: Cost) -> RewardOutput:
+        """The output of one sample; errors of the endpoint and unreadable replies are raised."""
+        raise NotImplementedError(f"{type(self).__name__} must define _judge")
+
+    def _verdict_words(self) -> tuple[str, ...]:
+        """What verdicts are called in the judge's replies."""
+        return ("score",)
+
+    def _fence(self, name: str, text: str) -> Fenced:
+        return fence(name, text, verdict_words=self._verdict_words())
+
+    async def _output(self, sample: Sample) -> RewardOutput:
+        if unread := _unread(sample):
+            message = f"the judge is sent text only, found a part of type {unread[0]!r}"
+            return RewardOutput.failed(FailureKind.INVALID_INPUT, message)
+        response, cost = self._fence("response", sample.response), Cost()
+        try:
+            output = await self._judge(sample, response, cost)
+        except Exception as error:  # noqa: BLE001 - the boundary: endpoints are others' code, and a sample's failure its own
+            output = failure_of(error)
+        metadata = {**output.metadata, **self._facts(response, cost)}
+        return RewardOutput(
+            output.score, output.metrics, reason=output.reason, metadata=metadata, failure=output.failure
+        )
+
+    def _facts(self, response: Fenced, cost: Cost) -> dict[str, Any]:
+        facts = {"judge_model": self.judge_model, "rubric_hash": self.rubric_hash, **cost.as_metadata()}
+        return {**facts, "injection_signals": list(response.signals)} if response.signals else facts
+
+    def _recall(self, key: Key) -> RewardOutput | None:
+        output = self._cached.get(key)
+        if output is not None:
+            self._cached.move_to_end(key)
+        return output
+
+    def _remember(self, key: Key, output: RewardOutput) -> None:
+        if output.is_valid:  # a failure may be another one next time
+            self._cached[key] = output
+            if len(self._cached) > CACHED_VERDICTS:
+                self._cached.popitem(last=False)
+
+
+def _unread(sample: Sample) -> tuple[str, ...]:
+    """The types of its parts that are no text."""
+    return tuple(kind for message in sample.messages for kind in message.unread_parts)
+
+
+def _without_cost(output: RewardOutput) -> RewardOutput:
+    """A verdict that was known: nobody was asked for it."""
+    metadata = {**output.metadata, **Cost().as_metadata(), "is_cached": True}
+    return RewardOutput(output.score, output.metrics, reason=output.reason, metadata=metadata, failure=output.failure)
+
+
+def run_of(sample: Sample) -> str:
+    """The training that a sample is of, by its metadata's ``run``; "" where it has none."""
+    run = sample.metadata.get("run")
+    return run if isinstance(run, str) else ""
