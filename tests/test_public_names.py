@@ -18,10 +18,10 @@ PUBLIC = {
     "rayreward.rewards": [
         "BUILTINS", "CodeExecutionReward", "CompositeReward", "EnsembleReward", "FinalAnswerReward", "FormatReward",
         "FunctionCallingReward", "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward",
-        "LLMJudge", "LanguageConsistencyReward", "LengthReward", "MathReward", "MetricRewardOutput",
-        "MultipleChoiceReward",
-        "OverlongReward", "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "RubricJudge", "SimilarityReward",
-        "TagCountReward", "Trajectory", "reward_function",
+        "LLMJudge", "LanguageConsistencyReward", "LengthReward", "ListwiseJudge", "MathReward", "MetricRewardOutput",
+        "MultipleChoiceReward", "OverlongReward", "PairRanker", "PairwiseJudge", "RepetitionReward", "RewardFunction",
+        "RewardModel", "RewardOutput", "RubricJudge", "SimilarityReward", "TagCountReward", "Trajectory",
+        "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
     "rayreward.sandbox": [

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.rewards import PairRanker
 from tests.models.scripted import ScriptedBackend
+from tests.models.tiny import make_encoder
+from tests.rewards.tiny_pair import make_pair_model, plain_logit
 
 
 class Texts:
@@ -132,3 +136,50 @@ def test_what_is_loaded_does_not_travel() -> None:
 def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         PairRanker("tiny", **options)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch")
+    return make_pair_model(tmp_path_factory.mktemp("pair"))
+
+
+class TestPairRM:
+    """With a real checkpoint, tiny and random, through template, backend and head."""
+
+    async def test_scores_are_those_of_the_plain_forward_pass(self, checkpoint: Path) -> None:
+        texts = ["it is four", "two", "a b c d e f", "what is it"]
+        samples = [Sample(prompt="what is two", response=text) for text in texts]
+        reward = PairRanker(str(checkpoint))
+        outputs = await reward.ascore(samples)
+        reward.unload()
+
+        def margin(one: str, other: str) -> float:
+            said = [plain_logit(checkpoint, "what is two", *order) for order in ((one, other), (other, one))]
+            return (said[0] - said[1]) / 2
+
+        wanted = [sum(margin(one, other) for other in texts if other != one) / len(texts) for one in texts]
+        assert [output.score for output in outputs] == pytest.approx(wanted, abs=1e-4)
+        assert len({round(score, 3) for score in wanted}) == 4
+
+    async def test_the_order_and_the_company_of_groups_change_nothing(self, checkpoint: Path) -> None:
+        reward = PairRanker(str(checkpoint))
+        group = [Sample(prompt="what", response=text) for text in ("a b", "four", "it is")]
+        others = [Sample(prompt="is it", response=text) for text in ("two", "c d e f g h")]
+        alone = [output.score for output in await reward.ascore(group)]
+        mixed = await reward.ascore([group[2], others[0], group[0], others[1], group[1]])
+        reward.unload()
+        assert [mixed[at].score for at in (2, 4, 0)] == pytest.approx(alone, abs=1e-4)
+
+    async def test_a_checkpoint_without_a_pair_head_is_refused(self, tmp_path: Path) -> None:
+        [output] = await PairRanker(str(make_encoder(tmp_path))).ascore([Sample(response="a")])
+        assert output.failure is not None
+        assert "pair" in output.failure.message
+
+    def test_the_version_is_the_weights_too(self, checkpoint: Path, tmp_path: Path) -> None:
+        copy = tmp_path / "copy"
+        shutil.copytree(checkpoint, copy)
+        same = PairRanker(str(copy)).version
+        (copy / "config.json").write_text("{}")
+        assert PairRanker(str(copy)).version != same
+        assert PairRanker(str(checkpoint), opponents=4).version != PairRanker(str(checkpoint)).version
