@@ -123,7 +123,7 @@ class LLMJudge(PointwiseJudge):
         self.temperature = (0.0 if samples == 1 else _SAMPLED_TEMPERATURE) if temperature is None else temperature
         self.max_tokens = _MAX_TOKENS[verdict] if max_tokens is None else max_tokens
         self.min_mass, self.max_corrections = min_mass, max_corrections
-        self.base_url = settings.get("base_url", "")
+        self.base_url, self.model_path = settings.get("base_url", ""), settings.get("model_path", "")
         self.deterministic = self.temperature == 0 and samples == 1
         self._values = _score_tokens(self.scale) if verdict == "logprobs" else {}
         self.rubric_hash = content_version(INSTRUCTION, prompt_template, verdict, self.scale, self._ask())

@@ -14,6 +14,7 @@ from typing import Any
 from rayreward.function import Isolation, RewardFunction
 from rayreward.judges.asking import Cost, failure_of
 from rayreward.judges.guard import Fenced, fence
+from rayreward.judges.length_bias import LengthBias
 from rayreward.judges.metered import MeteredEndpoint
 from rayreward.types import FailureKind, RewardOutput, Sample, Trajectory
 
@@ -42,11 +43,23 @@ class PointwiseJudge(RewardFunction):
     def _open(self, endpoint: MeteredEndpoint) -> None:
         self._endpoint = endpoint
         self._cached: OrderedDict[Key, RewardOutput] = OrderedDict()
+        self._length_bias = LengthBias()
 
     @property
     def endpoint(self) -> MeteredEndpoint:
         """Whom it asks; its ledger holds what each run has spent."""
         return self._endpoint
+
+    @property
+    def length_bias(self) -> LengthBias:
+        """How its scores go with the lengths of responses, of all that it was asked for in this process."""
+        return self._length_bias
+
+    def load(self) -> None:
+        """Load the judge's own model, where it has one in this process."""
+        load = getattr(self._endpoint.inner, "load", None)
+        if load is not None:
+            load()
 
     async def aclose(self) -> None:
         """Close the endpoint's connections."""
@@ -91,6 +104,8 @@ class PointwiseJudge(RewardFunction):
             output = await self._judge(sample, response, cost)
         except Exception as error:  # noqa: BLE001 - the boundary: endpoints are others' code, and a sample's failure its own
             output = failure_of(error)
+        if output.score is not None:
+            self._length_bias.add(len(sample.response), output.score)
         metadata = {**output.metadata, **self._facts(response, cost)}
         return RewardOutput(
             output.score, output.metrics, reason=output.reason, metadata=metadata, failure=output.failure

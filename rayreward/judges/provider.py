@@ -17,12 +17,15 @@ from rayreward.judges.metered import MeteredEndpoint
 class ProviderSettings(TypedDict, total=False):
     """Where a judge is asked, how fast, and for how much.
 
-    `endpoint` takes an `Endpoint` that is made already, instead of an HTTP connection. `prices` are US
+    `endpoint` takes an `Endpoint` that is made already, and `model_path` a checkpoint that vLLM runs in this process
+    with the arguments in `vllm`, instead of an HTTP connection. `prices` are US
     dollars a million tokens: ``{"prompt": 2.0, "completion": 8.0, "cached": 0.5}``. Budgets are a run's, in this
     process; see `rayreward.calling.ledger`. All others are those of `HttpEndpoint` and `CallLimits`.
     """
 
     endpoint: Endpoint | None
+    model_path: str
+    vllm: Mapping[str, Any]
     base_url: str
     key_variable: str
     timeout_s: float
@@ -37,6 +40,7 @@ class ProviderSettings(TypedDict, total=False):
 
 
 _OF_HTTP = frozenset({"base_url", "key_variable"})
+_OF_VLLM = frozenset({"model_path", "vllm"})
 _OF_LIMITS = frozenset(
     {"timeout_s", "max_concurrency", "requests_per_minute", "tokens_per_minute", "max_tries", "max_wait_s"}
 )
@@ -64,21 +68,28 @@ def build_endpoint(model: str, *, api_key: str | None = None, **settings: Unpack
             f"a judge has no setting {unknown[0]!r}; {did_you_mean(unknown[0], ProviderSettings.__annotations__)}"
         )
     ledger = Ledger(_prices(settings.get("prices")), Budget(settings.get("budget_usd"), settings.get("budget_tokens")))
-    given = settings.get("endpoint")
-    http = {name: value for name, value in settings.items() if name in _OF_HTTP}
+    http: dict[str, Any] = {name: value for name, value in settings.items() if name in _OF_HTTP}
+    limits: dict[str, Any] = {name: value for name, value in settings.items() if name in _OF_LIMITS}
     if api_key is not None:
         http["api_key"] = api_key
-    limits = {name: value for name, value in settings.items() if name in _OF_LIMITS}
-    if given is not None:
-        surplus = sorted({*http, *limits})
-        if surplus:
-            raise ConfigError(
-                f"endpoint= is made already and takes no {surplus[0]}: give it where the endpoint is made"
-            )
-        return MeteredEndpoint(given, ledger)
-    from rayreward.judges.http_endpoint import CallLimits, HttpEndpoint  # httpx is loaded where it is used
+    endpoint, model_path = settings.get("endpoint"), settings.get("model_path")
+    if endpoint is not None:
+        _refuse("endpoint", {**http, **limits, **{name: 1 for name in _OF_VLLM if name in settings}})
+    elif model_path is not None:
+        _refuse("model_path", {**http, **{name: 1 for name in limits if name != "timeout_s"}})
+        from rayreward.judges.vllm_endpoint import VllmEndpoint
 
-    return MeteredEndpoint(HttpEndpoint(model, limits=CallLimits(**_typed(limits)), **_typed(http)), ledger)
+        endpoint = VllmEndpoint(model_path, **{**settings.get("vllm", {}), **limits})
+    else:
+        from rayreward.judges.http_endpoint import CallLimits, HttpEndpoint  # httpx is loaded where it is used
+
+        endpoint = HttpEndpoint(model, limits=CallLimits(**limits), **http)
+    return MeteredEndpoint(endpoint, ledger)
+
+
+def _refuse(instead: str, surplus: Mapping[str, Any]) -> None:
+    if surplus:
+        raise ConfigError(f"{instead}= is no HTTP connection and takes no {min(surplus)}: leave one of them out")
 
 
 def _prices(given: Mapping[str, float] | Prices | None) -> Prices | None:
@@ -90,7 +101,3 @@ def _prices(given: Mapping[str, float] | Prices | None) -> Prices | None:
         raise ConfigError(
             f"prices are prompt, completion and cached in US dollars a million tokens, found {given!r:.120}"
         ) from None
-
-
-def _typed(settings: Mapping[str, object]) -> dict[str, Any]:
-    return dict(settings)

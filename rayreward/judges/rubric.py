@@ -135,7 +135,8 @@ class RubricJudge(PointwiseJudge):
     ) -> None:
         self.judge_model, self.rubric = judge_model, Rubric.read(rubric)
         self.one_by_one, self.temperature, self.seed = one_by_one, temperature, seed
-        self.max_corrections, self.base_url = max_corrections, settings.get("base_url", "")
+        self.max_corrections = max_corrections
+        self.base_url, self.model_path = settings.get("base_url", ""), settings.get("model_path", "")
         self.deterministic = temperature == 0
         self.rubric_hash = content_version(_TEMPLATE_VERSION, INSTRUCTION, self.rubric.model_dump(), one_by_one)
         self.timeout_s = settings.get("timeout_s", self.timeout_s)

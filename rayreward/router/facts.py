@@ -24,7 +24,8 @@ class RewardFacts:
     Attributes:
         version: which content these facts are of.
         is_reusable: whether one score should serve every asker of the same sample: it is always the same, and costs
-            more than to look it up. An inline reward, of microseconds, does not.
+            more than to look it up. An inline reward, of microseconds, does not; one that awaits an answer, of a judge
+            or of another service, does.
         compares_groups: whether all samples of a prompt must be seen together.
         scores_one_by_one: whether a sample's failure can only be its own, and not its whole call's.
         takes_turns: whether a replica's second call waits there for its first.
@@ -62,7 +63,9 @@ class RewardFacts:
         return cls(
             version=version,
             description=reward.description,
-            is_reusable=reward.deterministic and not reward.compares_groups and reward.isolation != "inline",
+            is_reusable=reward.deterministic
+            and not reward.compares_groups
+            and (reward.isolation != "inline" or reward.is_async),
             compares_groups=reward.compares_groups,
             scores_one_by_one=reward.scores_one_by_one,
             takes_turns=takes_turns,

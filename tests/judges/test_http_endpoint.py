@@ -137,7 +137,8 @@ class TestTriesAgain:
     @pytest.mark.parametrize(
         "step",
         [error(500), error(502), error(503), error(529), error(429), error(408), error(409),
-         httpx.Response(503, text="<html>"), httpx.ConnectError("refused"), httpx.ReadError("reset"), httpx.RemoteProtocolError("closed")],
+         httpx.Response(503, text="<html>"), httpx.ConnectError("refused"),
+         httpx.ReadError("reset"), httpx.RemoteProtocolError("closed")],
     )  # fmt: skip
     async def test_after_what_may_pass(self, asked: Open, step: Step) -> None:
         one = asked(step, step, "better")
