@@ -129,6 +129,6 @@ class LinearHead:
         if len(outputs_L) == 1:
             raw = outputs_L[0]
         else:
-            raw = math.fsum(weight * one for weight, one in zip(self._weights, outputs_L, strict=True))
+            raw = sum(weight * one for weight, one in zip(self._weights, outputs_L, strict=True))
         heads = dict(zip(self._names, outputs_L, strict=True)) if self._names else {}
         return Reading(raw, (raw - self._mean) / self._std, heads)
