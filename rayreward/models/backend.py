@@ -20,9 +20,17 @@ class Backend(Protocol):
         steps_overlap: whether `score` may be called again while a call is under way (vLLM batches by itself).
     """
 
-    max_step_tokens: int
-    max_length: int
     steps_overlap: bool
+
+    @property
+    def max_step_tokens(self) -> int:
+        """See the class; may fall where a device turns out to have too little memory."""
+        ...
+
+    @property
+    def max_length(self) -> int:
+        """See the class; after `load` never more than the model has positions for."""
+        ...
 
     def load(self) -> None:
         """Read the weights, once.

@@ -1,9 +1,7 @@
 """The packed backend: units end to end in one row, no padding, shared prompts computed once.
 
-What arrives: units. What leaves: a reading or an exception for each, in order. It promises: steps of at most
-`max_step_tokens`, planned from whatever is there, never waiting; a step that runs out of memory halves that budget for
-good, and is tried again in smaller steps, with a warning; a unit that does not fit alone, that breaks the model or that
-it answers with NaN fails alone. The head reads in fp32 whatever the trunk computes in.
+What arrives: units. What leaves: a reading or an exception for each, in order. Steps, memory and failures are
+`rayreward.models.stepping`'s. The head reads in fp32 whatever the trunk computes in.
 
 Measured by `benchmarks/models.py` (CPU) and `benchmarks/models_gpu.py`.
 """
@@ -11,7 +9,6 @@ Measured by `benchmarks/models.py` (CPU) and `benchmarks/models_gpu.py`.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,16 +16,18 @@ from rayreward.errors import RewardLoadError
 from rayreward.models.heads import Head
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.layout import Layout, build_layout, prefix_of, shared_prefixes
-from rayreward.models.memory import is_out_of_memory, release_cached
+from rayreward.models.memory import release_cached
 from rayreward.models.packed_trunk import PackedTrunk
-from rayreward.models.placing import is_device_lost, place
+from rayreward.models.placing import place
+from rayreward.models.positions import position_limit
+from rayreward.models.stepping import SteppedBackend
 from rayreward.models.steps import UnitCost, plan_steps, tokens_of
 from rayreward.models.units import mark_positions, read_rows, refusal
 
 _log = logging.getLogger(__name__)
 
 
-class PackedBackend:
+class PackedBackend(SteppedBackend):
     """A `Backend` for decoders, and for encoders whose attention transformers lets us replace.
 
     Not for several threads at once: `score` is called by one.
@@ -52,8 +51,6 @@ class PackedBackend:
         20
     """
 
-    steps_overlap = False
-
     def __init__(
         self,
         trunk_and_head: Callable[[], tuple[Any, Head]],
@@ -64,8 +61,9 @@ class PackedBackend:
         max_length: int = 4096,
         shares_prefixes: bool = True,
     ) -> None:
+        super().__init__(max_step_tokens=max_step_tokens, max_length=max_length)
         self._trunk_and_head, self._device, self._dtype = trunk_and_head, device, dtype
-        self.max_step_tokens, self.max_length, self.shares_prefixes = max_step_tokens, max_length, shares_prefixes
+        self.shares_prefixes = shares_prefixes
         self._trunk: PackedTrunk | None = None
         self._head: Head | None = None
 
@@ -74,7 +72,7 @@ class PackedBackend:
         if self._trunk is not None:
             return
         trunk, self._head = place(*self._trunk_and_head(), device=self._device, dtype=self._dtype)
-        self.max_length = min(self.max_length, getattr(trunk.config, "max_position_embeddings", self.max_length))
+        self.max_length = min(self.max_length, position_limit(trunk.config) or self.max_length)
         self._trunk = PackedTrunk(trunk, max_length=self.max_length)
         self.shares_prefixes = self.shares_prefixes and self._trunk.is_causal
         if not self._trunk.uses_kernel:
@@ -85,35 +83,6 @@ class PackedBackend:
         is_shared = self.shares_prefixes and prefix_of(unit) is not None
         return len(unit.ids) - (unit.prefix_tokens if is_shared else 0)
 
-    def score(self, units: Sequence[ModelInput]) -> list[Reading | Exception]:
-        """One answer a unit, in order.
-
-        Raises:
-            Exception: whatever broke a unit, where the model cannot compute a single token any more either.
-        """
-        trunk, head = self._loaded()
-        answers: list[Reading | Exception | None] = [
-            refusal(unit, max_length=self.max_length, vocabulary=trunk.vocabulary, marks=head.marks) for unit in units
-        ]
-        pending = deque(self._plan(units, [at for at, answer in enumerate(answers) if answer is None]))
-        while pending:
-            step = pending.popleft()
-            if (
-                len(step) > 1 and self._tokens(units, step) > self.max_step_tokens
-            ):  # the budget fell since it was planned
-                pending.extendleft(reversed(self._plan(units, step)))
-                continue
-            answered = self._try_step([units[at] for at in step])
-            if answered is not None:
-                for at, answer in zip(step, answered, strict=True):
-                    answers[at] = answer
-            elif len(step) > 1:
-                self._halve(self._tokens(units, step))
-                pending.appendleft(step)
-            else:
-                answers[step[0]] = _too_large(units[step[0]])
-        return [answer if answer is not None else _unanswered() for answer in answers]
-
     def close(self) -> None:
         """Let go of the weights, and of what the device keeps."""
         self._trunk = self._head = None
@@ -123,6 +92,14 @@ class PackedBackend:
         if self._trunk is None or self._head is None:
             raise RewardLoadError("the packed backend is not loaded: call load() before score()")
         return self._trunk, self._head
+
+    @property
+    def _marks(self) -> tuple[str, ...]:
+        return self._loaded()[1].marks
+
+    def _refusal(self, unit: ModelInput) -> Exception | None:
+        trunk, head = self._loaded()
+        return refusal(unit, max_length=self.max_length, vocabulary=trunk.vocabulary, marks=head.marks)
 
     def _costs(self, units: Sequence[ModelInput], step: Sequence[int]) -> list[UnitCost]:
         chosen = [units[at] for at in step]
@@ -139,39 +116,6 @@ class PackedBackend:
     def _tokens(self, units: Sequence[ModelInput], step: Sequence[int]) -> int:
         return tokens_of(self._costs(units, step))
 
-    def _halve(self, step_tokens: int) -> None:
-        """Lower the budget for good, so that a step like this one is never tried again."""
-        before, self.max_step_tokens = self.max_step_tokens, max(1, min(self.max_step_tokens, step_tokens) // 2)
-        _log.warning(
-            "a step of %d tokens ran out of memory: steps carry at most %d tokens from now on (before: %d), and its "
-            "units are tried again in smaller steps; set max_step_tokens lower to avoid this",
-            step_tokens, self.max_step_tokens, before,
-        )  # fmt: skip
-
-    def _try_step(self, units: Sequence[ModelInput]) -> list[Reading | Exception] | None:
-        """The step's answers, or None where it ran out of memory. What breaks a step breaks one of its units."""
-        try:
-            return list(self._run(units))
-        except Exception as error:  # the boundary: all that torch and a model's own code may raise
-            if is_device_lost(error):
-                raise
-            failure = None if is_out_of_memory(error) else error.with_traceback(None)
-        if failure is None:
-            release_cached()
-            return None
-        if len(units) > 1:
-            alone = [(unit, self._try_step([unit])) for unit in units]
-            return [_too_large(unit) if answered is None else answered[0] for unit, answered in alone]
-        self._check_alive(failure)
-        return [failure]
-
-    def _check_alive(self, failure: Exception) -> None:
-        """Raise `failure` where not even a single token can be computed any more."""
-        try:
-            self._run([ModelInput((0,), marks=dict.fromkeys(self._loaded()[1].marks, (0,)))])
-        except Exception as error:
-            raise failure from error
-
     def _run(self, units: Sequence[ModelInput]) -> list[Reading | Exception]:
         import torch
 
@@ -187,14 +131,3 @@ class PackedBackend:
 def _rows(layout: Layout, of_units: Sequence[Sequence[int]]) -> list[int]:
     """Where the positions of all units lie, in order."""
     return [layout.row(at, position) for at, positions in enumerate(of_units) for position in positions]
-
-
-def _too_large(unit: ModelInput) -> MemoryError:
-    return MemoryError(
-        f"a unit of {len(unit.ids)} tokens does not fit on the device beside the model, even alone: lower max_length, "
-        f"or give the model more memory"
-    )
-
-
-def _unanswered() -> Exception:
-    return RuntimeError("the packed backend left a unit without an answer: this is a bug in rayreward")

@@ -120,7 +120,8 @@ class PackedTrunk:
         errors = []
         for at, (unit, rows) in enumerate(zip(units, alone, strict=True)):
             own = hidden_T_H[[layout.row(at, position) for position in range(len(unit.ids))]]
-            errors.append(((own - rows).norm(dim=-1) / rows.norm(dim=-1)).mean())
+            # A padding token's own embedding is zeros in many checkpoints, and so is then its row.
+            errors.append(((own - rows).norm(dim=-1) / rows.norm(dim=-1).clamp_min(1e-6)).mean())
         error, limit = float(torch.stack(errors).max()), _LARGEST_ERROR.get(self._dtype, _LARGEST_ERROR_HALF)
         if not error <= limit:
             raise CannotPackError(

@@ -15,6 +15,7 @@ from rayreward.models.heads import Head
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.memory import is_out_of_memory, release_cached
 from rayreward.models.placing import is_device_lost, place
+from rayreward.models.positions import position_limit
 from rayreward.models.units import mark_positions, read_rows, refusal
 
 
@@ -56,7 +57,7 @@ class PlainBackend:
         """Read the weights, once."""
         if self._trunk is None:
             trunk, self._head = place(*self._trunk_and_head(), device=self._device, dtype=self._dtype)
-            self.max_length = min(self.max_length, getattr(trunk.config, "max_position_embeddings", self.max_length))
+            self.max_length = min(self.max_length, position_limit(trunk.config) or self.max_length)
             self._trunk = trunk
 
     def cost(self, unit: ModelInput) -> int:

@@ -1,0 +1,146 @@
+"""The padded backend: rows of about one length, and for encoders several texts in a row.
+
+What arrives: units. What leaves: a reading or an exception for each, in order. It runs every model that transformers
+runs: encoders, and decoders that cannot be packed (windows, states, convolutions). Steps, memory and failures are
+`rayreward.models.stepping`'s. The head reads in fp32 whatever the trunk computes in.
+
+Of 512 log-normal texts of up to 512 tokens DeBERTa computes 1.01 tokens for each real one, in rows of 512.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rayreward.errors import RewardLoadError
+from rayreward.models.heads import Head
+from rayreward.models.inputs import ModelInput, Reading
+from rayreward.models.memory import release_cached
+from rayreward.models.placing import place
+from rayreward.models.positions import position_limit
+from rayreward.models.row_trunk import RowTrunk
+from rayreward.models.rows import ROW_TOKENS, Row, padded_tokens, plan_row_steps, plan_rows
+from rayreward.models.stepping import SteppedBackend
+from rayreward.models.units import mark_positions, read_rows, refusal
+
+
+class PaddedBackend(SteppedBackend):
+    """A `Backend` for encoders, and for all that cannot be packed.
+
+    Args:
+        trunk_and_head: loads both; called once, by `load`. The trunk is a model of transformers without its head.
+        device: "cuda", "cuda:1", "cpu"; by default CUDA where there is one.
+        dtype: "bfloat16", "float16" or "float32"; by default the trunk stays as it was loaded.
+        max_step_tokens: how many tokens one forward pass may carry, padding counted.
+        max_length: of a unit; never more than the model has positions for.
+        row_tokens: capacity of a row that several texts share; 0 gives each its own.
+
+    Raises:
+        RewardLoadError: at load: the model does not fit on the device.
+
+    Example:
+        >>> PaddedBackend(lambda: load_checkpoint("OpenAssistant/reward-model-deberta-v3-large-v2")).steps_overlap
+        False
+    """
+
+    def __init__(
+        self,
+        trunk_and_head: Callable[[], tuple[Any, Head]],
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        max_step_tokens: int = 8192,
+        max_length: int = 4096,
+        row_tokens: int = ROW_TOKENS,
+    ) -> None:
+        super().__init__(max_step_tokens=max_step_tokens, max_length=max_length)
+        self._trunk_and_head, self._device, self._dtype = trunk_and_head, device, dtype
+        self._row_tokens = row_tokens
+        self._trunk: RowTrunk | None = None
+        self._head: Head | None = None
+
+    def load(self) -> None:
+        """Read the weights, and check whether texts may share rows."""
+        if self._trunk is not None:
+            return
+        trunk, self._head = place(*self._trunk_and_head(), device=self._device, dtype=self._dtype)
+        self.max_length = min(self.max_length, position_limit(trunk.config) or self.max_length)
+        self._trunk = RowTrunk(trunk)
+
+    @property
+    def shares_rows(self) -> bool:
+        """Whether several texts stand in one row."""
+        return self._row_tokens > 0 and self._loaded()[0].shares_rows
+
+    def cost(self, unit: ModelInput) -> int:
+        """All of its tokens; what it is padded by depends on its neighbours."""
+        return len(unit.ids)
+
+    def close(self) -> None:
+        """Let go of the weights, and of what the device keeps."""
+        self._trunk = self._head = None
+        release_cached()
+
+    def _loaded(self) -> tuple[RowTrunk, Head]:
+        if self._trunk is None or self._head is None:
+            raise RewardLoadError("the padded backend is not loaded: call load() before score()")
+        return self._trunk, self._head
+
+    @property
+    def _marks(self) -> tuple[str, ...]:
+        return self._loaded()[1].marks
+
+    def _refusal(self, unit: ModelInput) -> Exception | None:
+        trunk, head = self._loaded()
+        return refusal(
+            unit, max_length=self.max_length, vocabulary=trunk.vocabulary, marks=head.marks, takes_segments=True
+        )
+
+    def _rows(self, units: Sequence[ModelInput]) -> list[Row]:
+        capacity = min(self._row_tokens, self.max_step_tokens) if self.shares_rows else 0
+        return plan_rows([len(unit.ids) for unit in units], capacity)
+
+    def _plan(self, units: Sequence[ModelInput], step: Sequence[int]) -> list[list[int]]:
+        planned = plan_row_steps(self._rows([units[at] for at in step]), self.max_step_tokens)
+        return [sorted(step[at] for row in rows for at in row.units) for rows in planned]
+
+    def _tokens(self, units: Sequence[ModelInput], step: Sequence[int]) -> int:
+        return padded_tokens(self._rows([units[at] for at in step]))
+
+    def _run(self, units: Sequence[ModelInput]) -> list[Reading | Exception]:
+        import torch
+
+        trunk, head = self._loaded()
+        rows = self._rows(units)
+        positions = mark_positions(units, head.marks)
+        starts = _starts(units, rows)
+        with torch.inference_mode():
+            hidden_B_T_H = trunk.run(units, rows)
+            read = {mark: hidden_B_T_H[_places(starts, of_units)].float() for mark, of_units in positions.items()}
+            return read_rows(head, read, positions, _computed(units, rows))
+
+
+def _starts(units: Sequence[ModelInput], rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """Of each unit: its row, and where it starts there."""
+    found = [(0, 0)] * len(units)
+    for at, row in enumerate(rows):
+        start = 0
+        for unit in row.units:
+            found[unit] = (at, start)
+            start += len(units[unit].ids)
+    return found
+
+
+def _places(starts: Sequence[tuple[int, int]], of_units: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """Rows and columns of the positions of all units, in order."""
+    pairs = [(row, start + at) for (row, start), positions in zip(starts, of_units, strict=True) for at in positions]
+    return [row for row, _ in pairs], [column for _, column in pairs]
+
+
+def _computed(units: Sequence[ModelInput], rows: Sequence[Row]) -> list[int]:
+    """What each unit is charged with: its tokens; what a row is padded by goes to its first."""
+    charged = [len(unit.ids) for unit in units]
+    width = max(row.tokens for row in rows)
+    for row in rows:
+        charged[row.units[0]] += width - row.tokens
+    return charged

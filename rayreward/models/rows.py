@@ -1,0 +1,70 @@
+"""Which units share a row, and which rows a forward pass: the plan of padded batches, decided purely.
+
+What arrives: lengths, and the most tokens that one step may carry. What leaves: rows of units, and steps of rows. It
+promises: every unit is in exactly one row; no row is over its capacity, but for a unit that is over it alone; no step
+is over the budget, padding counted, but for a row that is over it alone. The rows of a step, planned again from its
+units, are the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+ROW_TOKENS = 512
+"""Capacity of a row that several units share: what encoders were trained at. Longer rows waste less at their ends, and
+cost more in attention, which grows with the row's square."""
+
+
+class Row(NamedTuple):
+    """Units side by side in one row, in order."""
+
+    tokens: int
+    units: tuple[int, ...]
+
+
+def plan_rows(lengths: Sequence[int], capacity_tokens: int) -> list[Row]:
+    """Rows by first fit, decreasing; the longest first. A capacity of 0 gives each unit its own.
+
+    Example:
+        >>> plan_rows([300, 100, 500, 200], 512)
+        [Row(tokens=500, units=(2,)), Row(tokens=500, units=(0, 3)), Row(tokens=100, units=(1,))]
+    """
+    tokens: list[int] = []
+    units: list[list[int]] = []
+    for at in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
+        row = next((row for row, used in enumerate(tokens) if used + lengths[at] <= capacity_tokens), None)
+        if row is None:
+            tokens.append(lengths[at])
+            units.append([at])
+        else:
+            tokens[row] += lengths[at]
+            units[row].append(at)
+    rows = [Row(used, tuple(inside)) for used, inside in zip(tokens, units, strict=True)]
+    return sorted(rows, key=lambda row: -row.tokens)
+
+
+def plan_row_steps(rows: Sequence[Row], budget_tokens: int) -> list[list[Row]]:
+    """Steps of rows of about one width: each is padded to its longest row.
+
+    Example:
+        >>> [len(step) for step in plan_row_steps([Row(500, (0,)), Row(490, (1,)), Row(60, (2,))], 1000)]
+        [2, 1]
+    """
+    steps: list[list[Row]] = []
+    for row in sorted(rows, key=lambda row: -row.tokens):
+        if steps and (len(steps[-1]) + 1) * steps[-1][0].tokens <= budget_tokens:
+            steps[-1].append(row)
+        else:
+            steps.append([row])
+    return steps
+
+
+def padded_tokens(rows: Sequence[Row]) -> int:
+    """What the device works through in a step of these rows.
+
+    Example:
+        >>> padded_tokens([Row(500, (0,)), Row(490, (1,))])
+        1000
+    """
+    return len(rows) * max((row.tokens for row in rows), default=0)
