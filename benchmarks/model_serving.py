@@ -1,10 +1,11 @@
 """A reward model behind the service, against a server of OpenRLHF's own kind, with the same model and the same traffic.
 
-The model is a decoder of Llama's shape with random weights (10M parameters beside the embeddings, fp32) on the CPU.
-The traffic is OpenRLHF's: one query a request, a burst of 64 and one of 256 at once, in the order in which samples
-finish, which is any. Prompts have 500 tokens, responses 250 on average (log-normal, sigma 0.75, 16 to 1,000). Once
-eight samples share each prompt, as in a training with n = 8; once no two do, which is the row for what batching alone
-is worth: on a CPU little, because a single sequence keeps the cores busy, and the service's own work is paid for.
+The model is a decoder of Llama's shape with random weights (23M parameters beside the embeddings, fp32) on the CPU.
+The traffic is OpenRLHF's: one query a request, a burst of 64 at once (and, in one round, of 256), in the order in which
+samples finish, which is any. Prompts have 500 tokens, responses 190 on average (log-normal, sigma 0.75, 16 to 1,000).
+Once eight samples share each prompt, as in a training with n = 8: computed once, the prompts leave 2.7 times fewer
+tokens, and no more than that can be won on a CPU, where a single sequence keeps the cores busy. Once no two share one,
+which is the row for what the service costs where it can save nothing: about 1 at best.
 
 The peer (`peers/serve_rm_model.py`) computes in its async handler, one request after the other. Both are measured in
 every round, in turns. CPU seconds are those of all processes of the server: for the service of every Ray process, less
@@ -36,10 +37,11 @@ from rayreward.serve.app import APP_NAME, build_app
 from rayreward.serve.cluster import EmbeddedCluster, free_port
 
 PEER = Path(__file__).with_name("peers") / "serve_rm_model.py"
-PROMPT_TOKENS, MEAN_RESPONSE_TOKENS, SIGMA = 500, 250, 0.75
+PROMPT_TOKENS, MEAN_RESPONSE_TOKENS, SIGMA = 500, 190, 0.75
 SIBLINGS = 8
 BURSTS = (64, 256)
 MAX_LENGTH = 2048
+WIDTH, LAYERS = 512, 8
 WORDS = 4000
 
 
@@ -69,8 +71,8 @@ def make_model(folder: Path) -> None:
     ).save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(vocabulary), hidden_size=384, intermediate_size=1024, num_hidden_layers=6,
-        num_attention_heads=6, num_key_value_heads=3, max_position_embeddings=4096, num_labels=1, bos_token_id=None,
+        vocab_size=len(vocabulary), hidden_size=WIDTH, intermediate_size=11 * WIDTH // 4, num_hidden_layers=LAYERS,
+        num_attention_heads=8, num_key_value_heads=4, max_position_embeddings=4096, num_labels=1, bos_token_id=None,
         eos_token_id=1, pad_token_id=2, initializer_range=0.05,
     )  # fmt: skip
     LlamaForSequenceClassification(config).save_pretrained(folder)
@@ -117,7 +119,13 @@ def service(model: Path, *, besides: Sequence[int]) -> Iterator[Server]:
     reward = {
         "name": "quality",
         "builtin": "reward_model",
-        "args": {"model_path": str(model), "device": "cpu", "max_length": MAX_LENGTH, "max_step_tokens": 4096},
+        "args": {
+            "model_path": str(model),
+            "device": "cpu",
+            "chat_template": "plain",
+            "max_length": MAX_LENGTH,
+            "max_step_tokens": 4096,
+        },  # fmt: skip
         "num_replicas": 1,
         "cache_entries": 0,
         "ray_actor_options": {"num_gpus": 0, "num_cpus": 1, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "2"}}},
