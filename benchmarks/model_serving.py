@@ -125,7 +125,7 @@ def service(model: Path, *, besides: Sequence[int]) -> Iterator[Server]:
             "chat_template": "plain",
             "max_length": MAX_LENGTH,
             "max_step_tokens": 4096,
-        },  # fmt: skip
+        },
         "num_replicas": 1,
         "cache_entries": 0,
         "ray_actor_options": {"num_gpus": 0, "num_cpus": 1, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "2"}}},
