@@ -15,7 +15,7 @@ ROOT = Path(rayreward.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "serve.port_keeper"),
-    ("messages", "strict", "loading", "versioning", "json_text", "calling", "forking", "sandbox"),
+    ("messages", "strict", "loading", "versioning", "json_text", "calling", "environment", "forking", "sandbox"),
     ("types", "condition"),
     ("batches",),
     ("outcome", "plain", "signature", "compose", "grouping", "thinking", "lengths"),

@@ -89,7 +89,7 @@ class StepLine:
     """Units that wait.
 
     Args:
-        max_step_tokens: what a step carries; None carries all that waits.
+        max_step_tokens: what a step carries; None carries all that waits. It may be changed between two steps.
         cost: tokens that a unit adds to a step which holds its prefix already.
 
     Example:
@@ -102,7 +102,7 @@ class StepLine:
     """
 
     def __init__(self, *, max_step_tokens: int | None, cost: Callable[[ModelInput], int]) -> None:
-        self._max_tokens, self._cost = max_step_tokens, cost
+        self.max_step_tokens, self._cost = max_step_tokens, cost
         self._waiting: dict[Entry, tuple[int, ...]] = {}
         self._by_prefix: dict[tuple[int, ...], dict[Entry, None]] = {}
 
@@ -121,7 +121,7 @@ class StepLine:
         """The next step; without entries where nothing that waits is wanted."""
         step = Step()
         for entry in list(self._waiting):
-            if self._max_tokens is not None and step.tokens >= self._max_tokens:
+            if self.max_step_tokens is not None and step.tokens >= self.max_step_tokens:
                 break
             prefix = self._waiting.get(entry)
             if prefix is None or not self._is_wanted(entry, step, now_s):
@@ -144,7 +144,7 @@ class StepLine:
         return False
 
     def _put(self, entry: Entry, step: Step, tokens: int) -> bool:
-        if step.entries and self._max_tokens is not None and step.tokens + tokens > self._max_tokens:
+        if step.entries and self.max_step_tokens is not None and step.tokens + tokens > self.max_step_tokens:
             return False
         step.entries.append(entry)
         step.tokens += tokens

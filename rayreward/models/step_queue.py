@@ -62,8 +62,7 @@ class StepQueue:
 
     def __init__(self, backend: Backend, *, now: Callable[[], float] = time.monotonic) -> None:
         self._backend, self._now = backend, now
-        budget = None if backend.steps_overlap else backend.max_step_tokens
-        self._line = StepLine(max_step_tokens=budget, cost=backend.cost)
+        self._line = StepLine(max_step_tokens=None, cost=backend.cost)
         self._changed = threading.Condition()
         self._is_closed = False
         self._lost: str | None = None
@@ -80,6 +79,11 @@ class StepQueue:
     def lost(self) -> str | None:
         """Why the model cannot score any more; None while it can."""
         return self._lost
+
+    @property
+    def step_tokens(self) -> int:
+        """What a step carries now."""
+        return self._backend.max_step_tokens
 
     @property
     def waiting_count(self) -> int:
@@ -133,6 +137,8 @@ class StepQueue:
                     self._changed.wait()
                 if self._is_closed or self._lost is not None:
                     return
+                # Asked anew each time: a backend that has run out of memory halves it.
+                self._line.max_step_tokens = None if self._backend.steps_overlap else self._backend.max_step_tokens
                 step = self._line.take(self._now())
             self._drop(step)
             if step.entries:

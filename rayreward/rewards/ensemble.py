@@ -38,8 +38,8 @@ class EnsembleReward(CompositeReward):
         ConfigError: no member, two of one name, an unknown method, or options without a path to use them on.
 
     Example:
-        >>> from rayreward.rewards import LengthReward
-        >>> members = [(LengthReward(target=2), "strict"), (LengthReward(target=4, tolerance=2), "lax")]
+        >>> from rayreward.rewards import KeywordReward
+        >>> members = [(KeywordReward(["two"]), "strict"), (KeywordReward(["words"]), "lax")]
         >>> output = EnsembleReward(members, "mean_minus_std", penalty=0.5)(response="two words")
         >>> output.score, output.metrics["disagreement"].score
         (1.0, 0.0)

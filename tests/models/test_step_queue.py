@@ -53,6 +53,18 @@ def test_what_comes_while_the_device_works_leaves_together(
     assert (queue.stats.step_count, queue.stats.unit_count, queue.stats.computed_tokens) == (2, 5, 5)
 
 
+def test_a_backend_that_lowers_its_budget_is_given_smaller_steps(
+    held: tuple[ScriptedBackend, StepQueue, ManualClock],
+) -> None:
+    backend, queue, _ = held
+    backend.max_step_tokens = 2
+    future = queue.ask([unit(0, number) for number in range(3)])
+    backend.go.release(4)
+    assert scores(future) == [0.0, 1.0, 2.0]
+    assert [len(call) for call in backend.calls] == [1, 1, 1, 1]
+    assert queue.step_tokens == 2
+
+
 def test_a_large_call_shares_its_steps_with_small_ones(held: tuple[ScriptedBackend, StepQueue, ManualClock]) -> None:
     backend, queue, _ = held
     large = queue.ask([unit(0, 0, number) for number in range(5)])
