@@ -12,6 +12,7 @@ import pytest
 from rayreward import RewardOutput, Sample
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.models.inputs import ModelInput, Reading
+from rayreward.models.step_queue import StepQueue
 from rayreward.rewards import PairRanker
 from tests.models.scripted import ScriptedBackend
 from tests.models.tiny import make_encoder
@@ -34,8 +35,10 @@ class Ranker(PairRanker):
         super().__init__("tiny", **options)
         self._backend = backend
 
-    def _open(self) -> tuple[Texts, ScriptedBackend]:
-        return Texts(), self._backend
+    def _loaded(self) -> StepQueue:
+        self._template = Texts()  # type: ignore[assignment]
+        self._backend.load()
+        return StepQueue(self._backend)
 
 
 @contextmanager
@@ -126,7 +129,7 @@ def test_what_is_loaded_does_not_travel() -> None:
         reward.load()
         assert reward.serving_condition.step_tokens == 8
         state = pickle.loads(pickle.dumps({**reward.__getstate__(), "_backend": None}))
-    assert state["_model"] is None
+    assert "_queue" not in state
 
 
 @pytest.mark.parametrize(
