@@ -121,7 +121,7 @@ class PairRanker(RewardModel):
 
     def _encoded_pairs(self, asked: Sequence[tuple[Sample, Sample]]) -> list[ModelInput | Failure]:
         self.load()
-        template = self._template
+        template: object = self._template
         if not isinstance(template, PairEncoder):
             raise RewardLoadError(
                 f"PairRanker: {self.model_path!r} is no pairwise model: give one with a pair head, such as "
