@@ -121,7 +121,7 @@ def read_preference(reply: Reply, manner: Manner) -> Preference:
         0.5
     """
     if manner == "logprobs" and reply.logprobs:
-        logit = yes_no_logit(reply.logprobs, yes="A", no="B")
+        logit = yes_no_logit(_with_both(reply.logprobs), yes="A", no="B")
         return Preference.of_logit(max(-_MAX_LOGIT, min(_MAX_LOGIT, logit)))
     answer = split_thinking(reply.text).answer
     if manner == "logprobs":  # a server that gives no probabilities: the letter itself is what it says
@@ -136,6 +136,14 @@ def read_preference(reply: Reply, manner: Manner) -> Preference:
         if said:
             return Preference(_CHANCES[said.pop()])
     raise UnparseableError(f"no 'Verdict: A', 'B' or 'tie' in the reply that ends in {answer[-200:]!r}")
+
+
+def _with_both(logprobs: Mapping[str, float]) -> dict[str, float]:
+    """The log probabilities with a letter that the server did not return: at most what is left, and what is listed."""
+    chances = [math.exp(min(logprob, 0.0)) for logprob in logprobs.values()]
+    most = max(min(*chances, 1.0 - math.fsum(chances)), math.exp(-_MAX_LOGIT))
+    listed = {token.lstrip(" \u2581\u0120") for token in logprobs}
+    return {**logprobs, **{letter: math.log(most) for letter in ("A", "B") if letter not in listed}}
 
 
 def both_orders(first: Preference, second: Preference) -> Preference:
