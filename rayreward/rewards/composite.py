@@ -87,6 +87,11 @@ class CompositeReward(RewardFunction):
         return any(reward.compares_groups for reward in self.rewards.values())
 
     @property
+    def scores_batches(self) -> bool:
+        """No: some of its parts may score sample by sample, and the deadline is a sample's."""
+        return False
+
+    @property
     def is_async(self) -> bool:
         """Whether a part is."""
         return any(reward.is_async for reward in self.rewards.values())

@@ -113,9 +113,9 @@ class InlineRunner:
 
         A judge that is asked a few at a time, or a model that scores one after the other, needs it for each.
         """
-        if self._reward.compares_groups:
-            return len(positions_of_groups(samples))
-        return 1 if self._reward.scores_batches else len(samples)
+        if not self._reward.scores_batches:
+            return len(samples)
+        return len(positions_of_groups(samples)) if self._reward.compares_groups else 1
 
     async def stop(self) -> None:
         """Release what the reward holds, off the loop: a device may be at its last step."""
