@@ -75,8 +75,9 @@ class Asker(Generic[T]):
             UnparseableError: no reply could be read; and what the endpoint raises.
         """
         wrong: list[str] = []
+        asked = question
         while True:
-            reply = await self.endpoint.ask(question)
+            reply = await self.endpoint.ask(asked)
             cost.add(reply)
             try:
                 return self.read(reply)
@@ -85,20 +86,13 @@ class Asker(Generic[T]):
             if len(wrong) > self.max_corrections:
                 tries = f" ({len(wrong)} tries)" if len(wrong) > 1 else ""
                 raise UnparseableError(f"{wrong[-1]}{tries}")
-            question = self._corrected(question, reply, wrong[-1])
+            # Only the latest correction: with the earlier ones each question would be dearer than the one before.
+            asked = self._corrected(question, reply, wrong[-1])
 
     def _corrected(self, question: Question, reply: Reply, wrong: str) -> Question:
         said = {"role": "assistant", "content": reply.text[-_QUOTED_CHARS:] or "(nothing)"}
         told = {"role": "user", "content": f"Your reply cannot be read: {wrong}. {self.reminder}"}
-        # Only the latest correction: earlier ones would make each question dearer than the one before.
-        first = question.messages[:-2] if getattr(question.messages, "is_corrected", False) else question.messages
-        return replace(question, messages=_Corrected([*first, said, told]))
-
-
-class _Corrected(list[Any]):
-    """A question's messages that end in a correction."""
-
-    is_corrected = True
+        return replace(question, messages=[*question.messages, said, told])
 
 
 def failure_of(error: Exception, metadata: dict[str, Any] | None = None) -> RewardOutput:

@@ -105,18 +105,7 @@ class LLMJudge(PointwiseJudge):
         seed: int | None = None,
         **settings: Unpack[ProviderSettings],
     ) -> None:
-        if not prompt_template.strip():
-            raise ConfigError("LLMJudge needs a prompt_template that says what to judge, found an empty one")
-        if verdict not in get_args(VerdictKind):
-            raise ConfigError(f"verdict={verdict!r}: known are {', '.join(map(repr, get_args(VerdictKind)))}")
-        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-            raise ConfigError(f"samples is how often the judge is asked, 1 or more; found {samples!r:.80}")
-        if aggregate not in ("mean", "median"):
-            raise ConfigError(f"aggregate={aggregate!r}: known are 'mean' and 'median'")
-        if samples > 1 and (verdict in ("logprobs", "yes_no") or temperature == 0):
-            raise ConfigError(
-                f"samples={samples} would be the same verdict each time with verdict={verdict!r} or temperature=0"
-            )
+        _check(prompt_template, verdict=verdict, samples=samples, aggregate=aggregate, temperature=temperature)
         self.judge_model, self.prompt_template, self.verdict = judge_model, prompt_template, verdict
         self.scale = _SCALES[verdict] if scale is None else Scale.of(scale)
         self.samples, self.aggregate, self.seed = samples, aggregate, seed
@@ -206,6 +195,24 @@ class LLMJudge(PointwiseJudge):
         spread = MetricRewardOutput(statistics.pstdev(scores), "standard deviation of the verdicts", weight=0.0)
         metadata = {"verdicts": [one.value for one in verdicts], "unreadable_verdicts": len(errors)}
         return RewardOutput(score, {"spread": spread}, reason=nearest.reason, metadata=metadata)
+
+
+def _check(
+    prompt_template: str, *, verdict: VerdictKind, samples: int, aggregate: str, temperature: float | None
+) -> None:
+    """Refuse what cannot work, or not together."""
+    if not prompt_template.strip():
+        raise ConfigError("LLMJudge needs a prompt_template that says what to judge, found an empty one")
+    if verdict not in get_args(VerdictKind):
+        raise ConfigError(f"verdict={verdict!r}: known are {', '.join(map(repr, get_args(VerdictKind)))}")
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise ConfigError(f"samples is how often the judge is asked, 1 or more; found {samples!r:.80}")
+    if aggregate not in ("mean", "median"):
+        raise ConfigError(f"aggregate={aggregate!r}: known are 'mean' and 'median'")
+    if samples > 1 and (verdict in ("logprobs", "yes_no") or temperature == 0):
+        raise ConfigError(
+            f"samples={samples} would be the same verdict each time with verdict={verdict!r} or temperature=0"
+        )
 
 
 def _score_tokens(scale: Scale) -> dict[str, float]:

@@ -14,7 +14,9 @@ from starlette.routing import Route
 from rayreward import LocalClient, RewardOutput, Sample
 from rayreward.errors import ConfigError
 from rayreward.judges.guard import INSTRUCTION, fence
+from rayreward.judges.scripted import ScriptedEndpoint
 from rayreward.rewards import LLMJudge
+from rayreward.testing import served
 from rayreward.workers import build_runner
 from tests.live import listening
 
@@ -153,3 +155,14 @@ def test_called_like_any_other_reward() -> None:
         LLMJudge("m", " ")
     output = LLMJudge("m", "Rate.", base_url="http://127.0.0.1:9/v1", max_tries=1)(prompt="q", response="a")
     assert kind(output) == "unavailable"
+
+
+async def test_the_router_answers_equal_samples_from_its_cache() -> None:
+    endpoint = ScriptedEndpoint(["Score: 10"])
+    judge = LLMJudge("m", "Rate.", endpoint=endpoint)
+    async with served({"judge": judge}) as service:
+        first = await service.client.ascore([{"prompt": "q", "response": "a"}])
+        judge._cached.clear()
+        again = await service.client.ascore([{"prompt": "q", "response": "a"}] * 3)
+    assert [output.score for output in [*first, *again]] == [1.0] * 4
+    assert len(endpoint.asked) == 1

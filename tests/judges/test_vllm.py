@@ -31,13 +31,13 @@ from rayreward.judges.vllm_endpoint import VllmEndpoint
 pytestmark = [
     pytest.mark.vllm,
     pytest.mark.filterwarnings("ignore"),  # of vLLM and what it imports
-    pytest.mark.timeout(500),
+    pytest.mark.timeout(800),
 ]
 
 MAX_LENGTH = 2048
 CHOICES = ("1", "2", "3", "4", "5")
 VALUES = {choice: float(choice) for choice in CHOICES}
-STARTS_WITHIN_S = 400.0
+STARTS_WITHIN_S = 600.0
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
