@@ -1,4 +1,4 @@
-"""Which family a checkpoint is: told by config.json and tensors' names and shapes alone, so that none is loaded here."""
+"""Which family a checkpoint is: told by config.json and the names and shapes of tensors, so that none is loaded."""
 
 from __future__ import annotations
 
