@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from rayreward.condition import Condition
-from rayreward.errors import ConfigError, RewardLoadError
+from rayreward.errors import RewardLoadError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.models.backend import Backend
 from rayreward.models.building import build_backend, build_template
 from rayreward.models.inputs import ModelInput, Reading
+from rayreward.models.pair_template import PairTemplate
 from rayreward.models.settings import ModelSettings
 from rayreward.models.step_line import Answer
 from rayreward.models.step_queue import StepQueue, StepStats
@@ -33,7 +34,7 @@ from rayreward.outcome import failed_output
 from rayreward.types import MetricRewardOutput, RewardOutput, Sample
 from rayreward.versioning import content_version
 
-_NOT_CONTENT = frozenset({"model_path", "revision", "device", "max_step_tokens"})
+_NOT_CONTENT = frozenset({"model_path", "revision", "device", "max_step_tokens", "probe"})
 """Settings that say where and in which portions a model computes; of the first two, what lies there counts."""
 
 
@@ -51,7 +52,6 @@ class RewardModel(RewardFunction):
     Args:
         model_path: a folder or a hub name.
         device: "cuda", "cpu", …; by default CUDA where there is one.
-        probe: whether loading compares the backend with the plain one-at-a-time forward, and refuses to serve another.
         options: every other field of `rayreward.models.settings.ModelSettings`: `backend`, `dtype`, `max_length`,
             `max_step_tokens`, `normalize`, `appends_eos`, `chat_template`, `head`, `quantization`, …
 
@@ -71,11 +71,8 @@ class RewardModel(RewardFunction):
     name = "reward_model"
     timeout_s = 60.0
 
-    def __init__(self, model_path: str, device: str | None = None, *, probe: bool = True, **options: Any) -> None:
-        if not isinstance(probe, bool):
-            raise ConfigError(f"RewardModel(probe={probe!r}): known are True and False")
+    def __init__(self, model_path: str, device: str | None = None, **options: Any) -> None:
         self.settings = ModelSettings.from_options(model_path, device=device, **options)
-        self.probe = probe
         self._forget()
 
     def _forget(self) -> None:
@@ -127,7 +124,7 @@ class RewardModel(RewardFunction):
         return StepStats() if self._queue is None else self._queue.stats
 
     def load(self) -> None:
-        """Read tokenizer and weights, compare with the plain forward, and compute a first step; once."""
+        """Read tokenizer and weights, and compute a first step; once."""
         with self._lock:
             if self._queue is None:
                 self._queue = self._loaded()
@@ -136,6 +133,11 @@ class RewardModel(RewardFunction):
         started_s = time.monotonic()
         self._condition = Condition("loading weights")
         self._template = build_template(self.settings)
+        if isinstance(self._template, PairTemplate):
+            raise RewardLoadError(
+                f"RewardModel: {self.model_path!r} compares two responses and scores none alone: it needs a reward that "
+                f"compares the samples of a prompt"
+            )
         backend = build_backend(self.settings)
         backend.load()
         try:
