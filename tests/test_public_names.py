@@ -17,7 +17,8 @@ PUBLIC = {
     ],
     "rayreward.rewards": [
         "BUILTINS", "CodeExecutionReward", "CompositeReward", "EnsembleReward", "FinalAnswerReward", "FormatReward",
-        "FunctionCallingReward", "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward",
+        "FunctionCallingReward", "FunctionReward", "HostedRewardModel", "InstructionFollowingReward",
+        "JsonSchemaReward", "KeywordReward",
         "LLMJudge", "LanguageConsistencyReward", "LengthReward", "MathReward", "MetricRewardOutput",
         "MultipleChoiceReward",
         "OverlongReward", "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "SimilarityReward",

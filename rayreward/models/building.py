@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rayreward.errors import ConfigError, RewardLoadError
 from rayreward.models.backend import Backend
@@ -20,6 +20,9 @@ from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.settings import PLAIN_TEXT, ModelSettings
 from rayreward.models.template import RewardTemplate, Template
 from rayreward.models.tokenising import EosRule, Rules, Tokens, fits_model, load_tokenizer
+
+if TYPE_CHECKING:
+    from rayreward.models.probing import StartProbe
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +59,9 @@ def build_backend(settings: ModelSettings) -> Backend:
     checkpoint = read_checkpoint(settings.model_path, revision=settings.revision)
     family = recognise(checkpoint, settings)
     if settings.backend == "vllm":
-        raise ConfigError("backend='vllm' is not part of this build: take 'auto'")
+        from rayreward.models.vllm_building import build_vllm
+
+        return build_vllm(checkpoint, family, settings)
     return LoadingBackend(checkpoint, family, settings)
 
 
@@ -113,11 +118,32 @@ class LoadingBackend:
             self._backend = None
 
     def _load(self) -> Backend:
-        from rayreward.models.attention import CannotPackError
         from rayreward.models.model_loading import load_model
+        from rayreward.models.placing import place
+
+        settings = self._settings
+        loaded = load_model(self._checkpoint, self._family, settings)
+        trunk_and_head = place(*loaded, device=settings.device, dtype=settings.dtype)
+        del loaded
+        probe = self._probe(trunk_and_head)
+        backend = self._load_backend(trunk_and_head)
+        if probe is not None:
+            probe.check(backend)
+        return backend
+
+    def _probe(self, trunk_and_head: tuple[Any, Any]) -> StartProbe | None:
+        """The plain forward's own scores, before a backend changes the trunk's attention."""
+        settings = self._settings
+        if settings.backend == "plain" or not settings.probe:
+            return None
+        from rayreward.models.probing import StartProbe
+
+        return StartProbe(self._checkpoint.name, *trunk_and_head, dtype=settings.dtype, max_length=settings.max_length)
+
+    def _load_backend(self, trunk_and_head: tuple[Any, Any]) -> Backend:
+        from rayreward.models.attention import CannotPackError
 
         wanted = self._settings.backend
-        trunk_and_head = load_model(self._checkpoint, self._family, self._settings)
         if wanted == "packed" or (wanted == "auto" and not self._family.is_encoder):
             backend = self._build("packed", trunk_and_head)
             try:

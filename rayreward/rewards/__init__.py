@@ -5,6 +5,7 @@ from __future__ import annotations
 from rayreward.decorator import reward_function
 from rayreward.function import RewardFunction
 from rayreward.judges.judge import LLMJudge
+from rayreward.models.hosted import HostedRewardModel
 from rayreward.models.reward_model import RewardModel
 from rayreward.rewards.code_execution import CodeExecutionReward
 from rayreward.rewards.composite import CompositeReward
@@ -33,6 +34,7 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "final_answer": FinalAnswerReward,
     "format": FormatReward,
     "function_calling": FunctionCallingReward,
+    "hosted_reward_model": HostedRewardModel,
     "instruction_following": InstructionFollowingReward,
     "json_schema": JsonSchemaReward,
     "keyword": KeywordReward,
@@ -58,6 +60,7 @@ __all__ = [
     "FormatReward",
     "FunctionCallingReward",
     "FunctionReward",
+    "HostedRewardModel",
     "InstructionFollowingReward",
     "JsonSchemaReward",
     "KeywordReward",
