@@ -124,30 +124,37 @@ class RewardModel(RewardFunction):
         return StepStats() if self._queue is None else self._queue.stats
 
     def load(self) -> None:
-        """Read tokenizer and weights, and compute a first step; once."""
+        """Read tokenizer and weights, compare with the plain forward, and compute a first step; once."""
         with self._lock:
             if self._queue is None:
                 self._queue = self._loaded()
 
     def _loaded(self) -> StepQueue:
         started_s = time.monotonic()
-        self._condition = Condition("loading weights")
+        self._note("loading weights")
         self._template = build_template(self.settings)
         if isinstance(self._template, PairTemplate):
             raise RewardLoadError(
-                f"RewardModel: {self.model_path!r} compares two responses and scores none alone: it needs a reward that "
-                f"compares the samples of a prompt"
+                f"RewardModel: {self.model_path!r} compares two responses and scores none alone: serve it by a reward "
+                f"that compares the samples of a prompt"
             )
-        backend = build_backend(self.settings)
+        backend = build_backend(self.settings, tell=self._note)
         backend.load()
         try:
-            self._condition = Condition("warming up")
+            self._note("warming up")
             _warm_up(backend, self._template, self.settings)
         except BaseException:
             backend.close()
             raise
-        self._condition = Condition(found={"load_s": round(time.monotonic() - started_s, 3)})
+        found: dict[str, Any] = {"load_s": round(time.monotonic() - started_s, 3)}
+        verdict = getattr(backend, "verdict", None)
+        if verdict is not None:
+            found["probe"] = "; ".join(map(str, verdict.gates))
+        self._condition = Condition(found=found)
         return StepQueue(backend)
+
+    def _note(self, doing: str) -> None:
+        self._condition = Condition(doing)
 
     def unload(self) -> None:
         """Release the device; the next score loads again."""

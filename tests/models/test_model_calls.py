@@ -45,7 +45,7 @@ Make = Callable[..., tuple[RewardModel, ScriptedBackend]]
 def make(monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(**script: Any) -> tuple[RewardModel, ScriptedBackend]:
         backend = ScriptedBackend(**script)
-        monkeypatch.setattr(reward_model, "build_backend", lambda settings: backend)
+        monkeypatch.setattr(reward_model, "build_backend", lambda settings, tell: backend)
         monkeypatch.setattr(reward_model, "build_template", lambda settings: Words())
         return RewardModel("somewhere", device="cpu"), backend
 
