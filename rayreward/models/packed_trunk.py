@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from rayreward.errors import RewardLoadError
 from rayreward.models import attention
 from rayreward.models.attention import AttentionCall, CannotPackError, build_packing
 from rayreward.models.inputs import ModelInput
@@ -39,7 +40,7 @@ class PackedTrunk:
 
     Raises:
         CannotPackError: the trunk cannot be packed, or was packed and answered otherwise than unit by unit.
-        RewardLoadError: torch's attention kernel has arguments that are not known.
+        RewardLoadError: torch's attention kernel has arguments that are not known, or the trunk answers with NaN.
     """
 
     def __init__(self, trunk: Any, *, max_length: int) -> None:
@@ -53,6 +54,7 @@ class PackedTrunk:
         try:
             with torch.inference_mode():
                 alone = [self._run_alone(unit.ids) for unit in units]
+                self._check_finite(alone)
                 self._adopt(max_length)
                 self._compare(units, alone)
         except BaseException:
@@ -82,6 +84,13 @@ class PackedTrunk:
     def _run_alone(self, ids: Sequence[int]) -> Any:
         row = torch.tensor([list(ids)], device=self._device)
         return self._trunk(input_ids=row, use_cache=False).last_hidden_state[0].float()
+
+    def _check_finite(self, alone: Sequence[Any]) -> None:
+        if not all(bool(torch.isfinite(rows).all()) for rows in alone):
+            raise RewardLoadError(
+                f"{type(self._trunk).__name__} answers with numbers that are not finite: in "
+                f"float16 an overflow, take bfloat16 or float32; else the checkpoint's weights are damaged"
+            )
 
     def _adopt(self, max_length: int) -> None:
         """Switch the trunk's attention, and learn from a first row what its layers ask for."""

@@ -146,13 +146,17 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
         raise MissingExtraError(
             f"reward models need transformers ({error}): pip install 'rayreward[models]'"
         ) from error
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except Exception as error:  # the boundary: all that a library, or code that came along, may raise for a bad one
-        raise RewardLoadError(
-            f"{str(folder)!r} cannot be loaded: its tokenizer: {error}. A reward model is read with the tokenizer that "
-            f"it was trained with: save that into its folder"
-        ) from error
+    trusts = (False, True) if trust_remote_code else (False,)  # what transformers has itself goes first
+    failure: Exception | None = None
+    for trust in trusts:
+        try:
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever a library, or code that came along, raises
+            failure = error
+    raise RewardLoadError(
+        f"{str(folder)!r} cannot be loaded: its tokenizer: {failure}. A reward model is read with the tokenizer that "
+        f"it was trained with: save that into its folder"
+    ) from failure
 
 
 def last_id(tokenizer: Any, text: str) -> int:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.packed import PackedBackend
 from tests.cli.conftest import Run
 from tests.models.tiny import make_decoder
@@ -13,7 +15,7 @@ from tests.models.tiny import make_decoder
 
 def test_a_sound_model_exits_0_with_the_table(run: Run, folder: Path) -> None:
     make_decoder(folder)
-    ended = run("verify-model", folder, "--device", "cpu", "--max-length", 64, "--tokens", 1000)
+    ended = run("verify-model", folder, "--device", "cpu", "--max-length", 64, "--tokens", 700)
     assert ended.code == 0, ended.out
     assert "PackedBackend in float32" in ended.out
     assert "alone as in a batch" in ended.out
@@ -26,10 +28,12 @@ def test_one_that_scores_otherwise_exits_1_and_names_the_check(
 ) -> None:
     make_decoder(folder)
     sound = PackedBackend.score
-    monkeypatch.setattr(
-        PackedBackend, "score", lambda self, units: [replace(one, raw=-one.raw) for one in sound(self, units)]
-    )
-    ended = run("verify-model", folder, "--device", "cpu", "--max-length", 64, "--tokens", 1000, "--json", "--quiet")
+
+    def turned(self: PackedBackend, units: Sequence[ModelInput]) -> list[Reading | Exception]:
+        return [replace(one, raw=-one.raw) if isinstance(one, Reading) else one for one in sound(self, units)]
+
+    monkeypatch.setattr(PackedBackend, "score", turned)
+    ended = run("verify-model", folder, "--device", "cpu", "--max-length", 64, "--tokens", 700, "--json", "--quiet")
     report = json.loads(ended.out)
     assert (ended.code, ended.err, report["ok"]) == (1, "", False)
     assert next(check for check in report["checks"] if check["name"] == "as the plain forward")["level"] == "wrong"

@@ -133,7 +133,7 @@ def named(prefix: str, trunk: Any) -> dict[str, Any]:
 
 
 def config_of(trunk: Any, architecture: str, **more: Any) -> dict[str, Any]:
-    return {**trunk.config.to_dict(), "architectures": [architecture], **more}
+    return {**trunk.config.to_dict(), "id2label": {"0": "LABEL_0"}, "architectures": [architecture], **more}
 
 
 def make_scored(

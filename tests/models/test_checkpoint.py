@@ -55,13 +55,13 @@ def test_what_is_no_checkpoint_is_refused_with_what_was_found(tmp_path: Path) ->
     ):
         read_checkpoint(str(tmp_path))
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(RewardLoadError, match="an adapter .LoRA. without its model: merge the two"):
+    with pytest.raises(RewardLoadError, match=r"an adapter .LoRA. without its model: merge the two"):
         read_checkpoint(str(tmp_path))
     (tmp_path / "config.json").write_text("[1]")
-    with pytest.raises(RewardLoadError, match="holds no object"):
+    with pytest.raises(RewardLoadError, match=r"holds no object"):
         read_checkpoint(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(RewardLoadError, match="no weights .* found adapter_config.json, config.json"):
+    with pytest.raises(RewardLoadError, match=r"no weights .* found adapter_config.json, config.json"):
         read_checkpoint(str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 20)
     with pytest.raises(RewardLoadError, match=r"model.safetensors cannot be read: its header would have"):

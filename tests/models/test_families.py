@@ -1,4 +1,4 @@
-"""Which family a checkpoint is: told by config.json and tensors' names and shapes alone, so that none is loaded here."""
+"""Which family a checkpoint is: told by config.json and the names and shapes of tensors, so that none is loaded."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestOthers:
         assert found.kind == "gated"
         assert set(found.tensors) == GATED.keys()
         partly = {name: shape for name, shape in GATED.items() if name != "reward_transform_matrix"}
-        with pytest.raises(RewardLoadError, match="a gated head .* no trained weights for reward_transform_matrix"):
+        with pytest.raises(RewardLoadError, match=r"a gated head .* no trained weights for reward_transform_matrix"):
             family(partly, "LlamaForRewardModelWithGating")
 
     def test_a_pair_head_has_a_prefixed_encoder(self) -> None:
@@ -84,7 +84,7 @@ class TestOthers:
         config = {"model_type": "deberta-v2"}
         found = family({"classifier.weight": (1, 16)}, "DebertaV2ForSequenceClassification", **config)
         assert found == Family("encoder", is_encoder=True)
-        with pytest.raises(RewardLoadError, match="has 2 labels; a reward model has one"):
+        with pytest.raises(RewardLoadError, match=r"has 2 labels; a reward model has one"):
             family({"classifier.weight": (2, 16)}, "DebertaV2ForSequenceClassification", **config)
         with pytest.raises(RewardLoadError, match=r"no trained weights for classifier.weight"):
             family({"lm_predictions.dense.weight": (16, 16)}, "DebertaV2ForMaskedLM", **config)
@@ -98,23 +98,23 @@ class TestSteps:
         assert (found.kind, found.step_token) == ("step_labels", "<extra_0>")
 
     def test_how_steps_become_a_score_is_never_guessed(self) -> None:
-        with pytest.raises(ConfigError, match="say how its steps become one score by steps_as_score, one of 'min'"):
+        with pytest.raises(ConfigError, match=r"say how its steps become one score by steps_as_score, one of 'min'"):
             family(DEEP, "Qwen2ForProcessRewardModel")
 
     def test_trls_needs_the_token_that_ended_its_steps(self) -> None:
         head = {"score.weight": (2, 16), "score.bias": (2,)}
-        with pytest.raises(ConfigError, match="give step_token, the token that ended each step"):
+        with pytest.raises(ConfigError, match=r"give step_token, the token that ended each step"):
             family(head, "Qwen2ForTokenClassification", settings=self.MIN)
         found = family(head, "Qwen2ForTokenClassification", settings={**self.MIN, "step_token": "\n"})
         assert (found.kind, found.tensors) == ("step_labels", ("score.weight", "score.bias"))
-        with pytest.raises(RewardLoadError, match="has 5 labels; a process reward model has two"):
+        with pytest.raises(RewardLoadError, match=r"has 5 labels; a process reward model has two"):
             family({"score.weight": (5, 16)}, "Qwen2ForTokenClassification", settings=self.MIN)
 
     def test_skyworks_is_a_value_head_of_a_class_that_says_so(self) -> None:
         assert family(VALUE, "Qwen2ForPrmModel", settings=self.MIN).kind == "step_value"
 
     def test_a_value_head_of_no_known_class_is_only_read_when_it_is_named(self) -> None:
-        with pytest.raises(RewardLoadError, match="a value head, which may be a critic's: give head='linear' where"):
+        with pytest.raises(RewardLoadError, match=r"a value head, which may be a critic's: give head='linear' where"):
             family(VALUE, "LlamaForCausalLM")
         assert family(VALUE, "LlamaForCausalLM", settings={"head": "linear"}).tensors == tuple(VALUE)
         assert family(VALUE, "LlamaForCausalLM", settings={**self.MIN, "head": "step"}).kind == "step_value"
@@ -139,9 +139,9 @@ class TestNoHead:
         )
 
     def test_a_head_that_was_named_must_be_there(self) -> None:
-        with pytest.raises(RewardLoadError, match="has no head of the kind head='pair': leave it out to see"):
+        with pytest.raises(RewardLoadError, match=r"has no head of the kind head='pair': leave it out to see"):
             family({"score.weight": (1, 16)}, settings={"head": "pair"})
 
     def test_encoder_decoders_are_refused(self) -> None:
-        with pytest.raises(RewardLoadError, match="is an encoder-decoder .BartForSequenceClassification."):
+        with pytest.raises(RewardLoadError, match=r"is an encoder-decoder .BartForSequenceClassification."):
             family({}, "BartForSequenceClassification", model_type="bart", is_encoder_decoder=True)

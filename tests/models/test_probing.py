@@ -62,7 +62,7 @@ def test_one_that_scores_otherwise_is_refused_and_says_how(tmp_path: Path, monke
 
 def test_one_that_fails_on_a_unit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch, lambda unit, answer: ValueError("a kernel") if unit.ids[-2:] == (5, 5) else answer)
-    with pytest.raises(RewardLoadError, match="units failed.*ValueError: a kernel"):
+    with pytest.raises(RewardLoadError, match=r"units failed.*ValueError: a kernel"):
         build_backend(settings(make_decoder(tmp_path))).load()
 
 

@@ -14,11 +14,11 @@ from rayreward.models.building import build_backend
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.settings import ModelSettings
 from rayreward.models.verification import ModelReport, verify_model
-from tests.models.tiny import CHAT_TEMPLATE, make_decoder, make_encoder, make_tokenizer
+from tests.models.tiny import make_decoder, make_encoder
 
 
 def verify(path: Path, **options: Any) -> ModelReport:
-    return verify_model(ModelSettings(str(path), device="cpu", **{"max_length": 64, **options}), budget_tokens=2000)
+    return verify_model(ModelSettings(str(path), device="cpu", **{"max_length": 64, **options}), budget_tokens=700)
 
 
 def levels(report: ModelReport) -> dict[str, str]:
@@ -114,16 +114,6 @@ def test_each_mistake_is_found(
     assert not report.ok
     assert expected <= wrong(report)
     assert len(report.worst) == 5
-
-
-def test_a_begin_of_text_that_is_written_twice_is_found(tmp_path: Path) -> None:
-    make_decoder(tmp_path)
-    tokenizer = make_tokenizer(tmp_path, bos_token="<s>", eos_token="</s>", pad_token="</s>")
-    tokenizer.chat_template = f"<s> {CHAT_TEMPLATE}"
-    tokenizer.save_pretrained(tmp_path)
-    report = verify(tmp_path)
-    assert wrong(report) == {"begin of text"}
-    assert "written 2 times" in found(report, "begin of text")
 
 
 def test_a_checkpoint_without_a_head_is_refused(tmp_path: Path) -> None:

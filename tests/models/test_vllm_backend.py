@@ -61,7 +61,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def backend(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmBackend]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        folder = tmp_path_factory.mktemp("cache")  # and not by XDG_CACHE_HOME: vLLM keeps there what it knows of models
+        patch.setattr("rayreward.models.vllm_checkpoint.cache_folder", lambda: folder)
         made = VllmBackend(
             str(checkpoint), mean=0.5, std=2.0, device="cpu", dtype="float32", max_length=MAX_LENGTH,
             max_step_tokens=512,

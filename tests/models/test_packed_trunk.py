@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from rayreward.errors import RewardLoadError
+from rayreward.models.attention import CannotPackError
+from rayreward.models.packed_trunk import PackedTrunk
+from tests.models.trunks import make_trunk
+
+
+def test_a_decoder_is_causal_and_knows_its_vocabulary() -> None:
+    trunk = PackedTrunk(make_trunk(), max_length=64)
+    assert (trunk.is_causal, trunk.vocabulary, trunk.uses_kernel) == (True, 64, False)
+
+
+def test_an_encoder_is_not() -> None:
+    assert PackedTrunk(make_trunk("Bert"), max_length=64).is_causal is False
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "says"),
+    [
+        ("Gemma2", {"head_dim": 8}, "softcap"),
+        ("Mistral", {"sliding_window": 32}, "only 32 tokens back"),
+        ("Bloom", {"n_head": 4}, "was called 0 times"),
+    ],
+)
+def test_models_that_need_more_are_refused_and_given_back_as_they_came(
+    family: str, changes: dict[str, Any], says: str
+) -> None:
+    trunk = make_trunk(family, **changes)
+    row = torch.tensor([[3, 1, 4, 1, 5]])
+    before, attention = trunk(input_ids=row).last_hidden_state, trunk.config._attn_implementation
+    with pytest.raises(CannotPackError, match=says):
+        PackedTrunk(trunk, max_length=64)
+    assert trunk.config._attn_implementation == attention
+    torch.testing.assert_close(trunk(input_ids=row).last_hidden_state, before)
+
+
+def test_windows_that_no_unit_reaches_change_nothing() -> None:
+    PackedTrunk(make_trunk("Mistral", sliding_window=64), max_length=64)
+
+
+def test_a_trunk_that_looks_at_its_neighbours_in_the_row_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk = make_trunk()
+    layer = trunk.layers[0].mlp
+    forward = layer.forward
+    # A convolution over time: right for one unit alone, wrong where another one ends before it.
+    monkeypatch.setattr(layer, "forward", lambda rows: forward(rows) + 0.5 * rows.roll(1, dims=1))
+    with pytest.raises(CannotPackError, match="answers otherwise in a packed row than alone"):
+        PackedTrunk(trunk, max_length=64)
+
+
+def test_a_trunk_that_counts_positions_by_itself_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk = make_trunk()
+    forward = trunk.rotary_emb.forward
+    monkeypatch.setattr(
+        trunk.rotary_emb, "forward", lambda rows, position_ids: forward(rows, torch.arange(rows.shape[1])[None])
+    )
+    with pytest.raises(CannotPackError, match="answers otherwise"):
+        PackedTrunk(trunk, max_length=64)
+
+
+def test_a_trunk_whose_layers_do_not_get_its_keywords_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk = make_trunk()
+    attend = trunk.layers[1].self_attn.forward
+    monkeypatch.setattr(trunk.layers[1].self_attn, "forward", lambda **given: attend(**{**given, "packing": None}))
+    with pytest.raises(CannotPackError, match="run without one"):
+        PackedTrunk(trunk, max_length=64)
+
+
+def test_damaged_weights_are_told_from_a_model_that_cannot_be_packed() -> None:
+    trunk = make_trunk()
+    trunk.layers[0].mlp.up_proj.weight.data[0, 0] = float("nan")
+    with pytest.raises(RewardLoadError, match="weights are damaged") as caught:
+        PackedTrunk(trunk, max_length=64)
+    assert not isinstance(caught.value, CannotPackError)
