@@ -40,6 +40,7 @@ from model_shapes import (
 from rayreward.models.heads import LinearHead
 from rayreward.models.inputs import ModelInput
 from rayreward.models.packed import PackedBackend
+from rayreward.models.placing import place
 from rayreward.models.reference import PlainBackend
 
 BATCH = 16
@@ -47,16 +48,16 @@ SHAPE = SHAPES["50m"]
 Score = Callable[[Sequence[ModelInput]], Any]
 
 
-def packed(trunk: Any, weight: Any, *, shares_prefixes: bool = True) -> PackedBackend:
+def packed(trunk: Any, weight: Any, *, shares_prefixes: bool = True, dtype: str | None = None) -> PackedBackend:
     backend = PackedBackend(
-        lambda: (copy.deepcopy(trunk), LinearHead(weight)), device="cpu", shares_prefixes=shares_prefixes
+        lambda: (copy.deepcopy(trunk), LinearHead(weight)), device="cpu", dtype=dtype, shares_prefixes=shares_prefixes
     )
     backend.load()
     return backend
 
 
-def plain(trunk: Any, weight: Any) -> PlainBackend:
-    backend = PlainBackend(lambda: (copy.deepcopy(trunk), LinearHead(weight)), device="cpu")
+def plain(trunk: Any, weight: Any, *, dtype: str | None = None) -> PlainBackend:
+    backend = PlainBackend(lambda: (copy.deepcopy(trunk), LinearHead(weight)), device="cpu", dtype=dtype)
     backend.load()
     return backend
 
@@ -129,13 +130,12 @@ def siblings(trunk: Any, weight: Any, rounds: int) -> dict[str, Any]:
 
 def exactness(trunk: Any, weight: Any, units: Sequence[ModelInput]) -> dict[str, Any]:
     wanted = scores_of(plain(trunk, weight), units)
-    half = copy.deepcopy(trunk).to(torch.bfloat16)
     found = {
         "fp32_packed": scores_of(packed(trunk, weight, shares_prefixes=False), units),
         "fp32_shared": scores_of(packed(trunk, weight), units),
         "fp32_padded_16": PaddedInOrder(trunk, LinearHead(weight), BATCH).score(units),
-        "bf16_one_by_one": scores_of(plain(half, weight), units),
-        "bf16_shared": scores_of(packed(half, weight), units),
+        "bf16_one_by_one": scores_of(plain(trunk, weight, dtype="bfloat16"), units),
+        "bf16_shared": scores_of(packed(trunk, weight, dtype="bfloat16"), units),
     }
     return {name: differences(scores, wanted) for name, scores in found.items()}
 
@@ -166,7 +166,7 @@ def main() -> None:
         "siblings_fp32": siblings(trunk, weight, asked.rounds),
     }  # fmt: skip
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        half = copy.deepcopy(trunk).to(torch.bfloat16)
+        half, _ = place(copy.deepcopy(trunk), LinearHead(weight), device="cpu", dtype="bfloat16")
         result["throughput_bf16"] = throughput(half, weight, asked.rounds)
         result["siblings_bf16"] = siblings(half, weight, asked.rounds)
     else:

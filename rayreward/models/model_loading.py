@@ -158,6 +158,8 @@ def _from_pretrained(
         raise RewardLoadError(f"{checkpoint.name!r} cannot be loaded: {error}") from error
     _refuse_untrained(checkpoint, report["missing_keys"])
     _refuse_unread(checkpoint, head_tensors, report["unexpected_keys"])
+    if getattr(model.config, "use_cache", False):
+        model.config.use_cache = False  # nothing is generated: keys and values would only take memory
     return model
 
 

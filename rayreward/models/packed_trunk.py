@@ -18,6 +18,8 @@ from rayreward.models import attention
 from rayreward.models.attention import AttentionCall, CannotPackError, build_packing
 from rayreward.models.inputs import ModelInput
 from rayreward.models.layout import MIN_SHARED_TOKENS, Layout, build_layout
+from rayreward.models.memory import is_out_of_memory
+from rayreward.models.placing import is_device_lost
 from rayreward.models.varlen import VarlenAttention, choose_varlen
 
 _LARGEST_ERROR = {torch.float32: 1e-3, torch.float64: 1e-3}
@@ -55,10 +57,9 @@ class PackedTrunk:
             with torch.inference_mode():
                 alone = [self._run_alone(unit.ids) for unit in units]
                 self._check_finite(alone)
-                self._adopt(max_length)
-                self._compare(units, alone)
+                self._pack(units, alone, max_length)
         except BaseException:
-            _set_attention(trunk, original)
+            trunk.config._attn_implementation = original  # as it came, whatever a setter would check
             raise
 
     @property
@@ -88,22 +89,30 @@ class PackedTrunk:
     def _check_finite(self, alone: Sequence[Any]) -> None:
         if not all(bool(torch.isfinite(rows).all()) for rows in alone):
             raise RewardLoadError(
-                f"{type(self._trunk).__name__} answers with numbers that are not finite: in "
-                f"float16 an overflow, take bfloat16 or float32; else the checkpoint's weights are damaged"
+                f"{type(self._trunk).__name__} answers with numbers that are not finite: in float16 "
+                f"an overflow, take bfloat16 or float32; else the checkpoint's weights are damaged"
             )
 
-    def _adopt(self, max_length: int) -> None:
-        """Switch the trunk's attention, and learn from a first row what its layers ask for."""
+    def _pack(self, units: Sequence[ModelInput], alone: Sequence[Any], max_length: int) -> None:
+        """Switch the trunk's attention; a trunk that ran alone and breaks now is one that cannot be packed."""
         attention.register()
-        _set_attention(self._trunk, attention.NAME)
-        calls: list[AttentionCall] = []
         try:
-            self.run(build_layout([ModelInput((1,))]), calls=calls)
-        except TypeError as error:
+            _set_attention(self._trunk, attention.NAME)
+            self._adopt(max_length)
+            self._compare(units, alone)
+        except Exception as error:
+            if isinstance(error, RewardLoadError) or is_out_of_memory(error) or is_device_lost(error):
+                raise
             raise CannotPackError(
-                f"{type(self._trunk).__name__} does not take the keywords of a packed row: {error}"
+                f"{type(self._trunk).__name__} breaks in a packed row and not alone: take the padded backend for this "
+                f"model ({type(error).__name__}: {error})"
             ) from error
-        layers = int(self._trunk.config.num_hidden_layers)
+
+    def _adopt(self, max_length: int) -> None:
+        """Learn from a first packed row what the trunk's layers ask for."""
+        calls: list[AttentionCall] = []
+        self.run(build_layout([ModelInput((1,))]), calls=calls)
+        layers = int(self._trunk.config.get_text_config().num_hidden_layers)
         if len(calls) != layers:
             raise CannotPackError(
                 f"{type(self._trunk).__name__} has {layers} layers, and attention that can be packed was called "

@@ -28,7 +28,10 @@ def place(trunk: Any, head: Head, *, device: str | None, dtype: str | None) -> t
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         if not getattr(trunk, "is_quantized", False):
-            trunk = trunk.to(device=device, dtype=None if dtype is None else getattr(torch, dtype))
+            trunk = trunk.to(device)
+            for weight in trunk.parameters() if dtype else ():
+                # Weights only: `.to(dtype)` would round the rotary frequencies, too, and with them every position.
+                weight.data = weight.data.to(getattr(torch, dtype or ""))
         return trunk.eval().requires_grad_(False), head.to(next(trunk.parameters()).device)
     except Exception as error:
         if not is_out_of_memory(error) and not isinstance(error, (RuntimeError, AssertionError)):

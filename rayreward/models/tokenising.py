@@ -150,13 +150,26 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:
     failure: Exception | None = None
     for trust in trusts:
         try:
-            return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
+            _never_cuts(tokenizer)
+            return tokenizer
         except Exception as error:  # noqa: BLE001 - the boundary: whatever a library, or code that came along, raises
             failure = error
     raise RewardLoadError(
         f"{str(folder)!r} cannot be loaded: its tokenizer: {failure}. A reward model is read with the tokenizer that "
         f"it was trained with: save that into its folder"
     ) from failure
+
+
+def _never_cuts(tokenizer: Any) -> None:
+    """Switch off the cutting and padding that some tokenizer files ask for: what is cut is decided here.
+
+    They would be switched off by the first call, which changes the tokenizer while other threads read it.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_truncation()
+        backend.no_padding()
 
 
 def last_id(tokenizer: Any, text: str) -> int:

@@ -34,6 +34,10 @@ from tests.models.checkpoints import (
 
 TEXTS = ("four", "it is four", "a b c d e f g h " * 3, "it")
 EXACT = {"abs": 1e-4}
+LLAMA_SIZES = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
+    "max_position_embeddings", "initializer_range", "bos_token_id", "eos_token_id", "pad_token_id",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +130,42 @@ class TestLinear:
             inner = relu(linear(hidden(folder, unit)[-1], head["score.0.weight"], head["score.0.bias"]))
             expected = linear(inner, head["score.2.weight"], head["score.2.bias"])
             assert reading.score == pytest.approx(float(expected), **EXACT)
+
+
+class TestOtherTrunks:
+    """Decoders whose attention can and cannot be packed, each against its own class."""
+
+    @pytest.mark.parametrize(
+        ("kind", "options", "backend"),
+        [
+            ("qwen2", {}, "PackedBackend"),
+            ("gpt2", {"n_embd": 16, "n_head": 2, "n_layer": 2, "n_positions": 128}, "PackedBackend"),
+            ("gemma2", {"head_dim": 8}, "PaddedBackend"),  # caps its logits
+            ("mistral", {"sliding_window": 8}, "PaddedBackend"),
+            ("jamba", {}, "PaddedBackend"),  # has states
+        ],
+    )
+    def test_scores_are_their_own_classes(
+        self, tmp_path: Path, kind: str, options: dict[str, Any], backend: str
+    ) -> None:
+        from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification
+
+        tokenizer = make_llama3_words(tmp_path)
+        trunk = make_llama(len(tokenizer)).config.to_dict()
+        config = CONFIG_MAPPING[kind](**{**{name: trunk[name] for name in LLAMA_SIZES}, "num_labels": 1, **options})
+        model = AutoModelForSequenceClassification.from_config(config).eval()
+        model.save_pretrained(tmp_path)
+        model.config.pad_token_id = None
+        built = build_backend(ModelSettings(str(tmp_path)))
+        built.load()
+        assert type(built.chosen).__name__ == backend  # type: ignore[attr-defined]
+        template = build_template(ModelSettings(str(tmp_path)))
+        units = [template.encode(sample) for sample in samples()]
+        for unit, reading in zip(units, built.score(units), strict=True):
+            with torch.no_grad():
+                expected = float(model(input_ids=torch.tensor([unit.ids]), use_cache=False).logits[0, 0])
+            assert isinstance(reading, Reading), reading
+            assert reading.score == pytest.approx(expected, **EXACT)
 
 
 def make_armorm(folder: Path, *, objectives: int = 19, **config: Any) -> dict[str, Any]:

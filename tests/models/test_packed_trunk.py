@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rayreward.errors import RewardLoadError
+from rayreward.models import attention
 from rayreward.models.attention import CannotPackError
 from rayreward.models.packed_trunk import PackedTrunk
 from tests.models.trunks import make_trunk
@@ -78,3 +79,12 @@ def test_damaged_weights_are_told_from_a_model_that_cannot_be_packed() -> None:
     with pytest.raises(RewardLoadError, match="weights are damaged") as caught:
         PackedTrunk(trunk, max_length=64)
     assert not isinstance(caught.value, CannotPackError)
+
+
+def test_a_trunk_that_breaks_only_when_it_is_packed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    trunk = make_trunk()
+    forward = trunk.forward
+    monkeypatch.setattr(trunk, "forward", lambda input_ids, use_cache: forward(input_ids, use_cache=use_cache))
+    with pytest.raises(CannotPackError, match=r"breaks in a packed row and not alone.*unexpected keyword"):
+        PackedTrunk(trunk, max_length=64)
+    assert trunk.config._attn_implementation != attention.NAME

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,21 @@ class TestChats:
     def test_an_empty_response_is_scored_as_one(self, llama3: Any) -> None:
         made = template(llama3).encode(Sample(prompt="what is two", response=""))
         assert words(llama3, made.ids).endswith("⏎⏎ <|eot_id|>")
+
+    def test_threads_share_a_template_whose_tokenizer_would_cut(self, tmp_path: Path) -> None:
+        folder = make_scored(tmp_path)
+        tokenizer = make_llama3_words(folder)
+        tokenizer.backend_tokenizer.enable_truncation(4)
+        tokenizer.save_pretrained(folder)
+        made = build_template(ModelSettings(str(folder)))
+        with ThreadPoolExecutor(8) as pool:
+            found = set(pool.map(lambda _: made.encode(Sample(CHAT)).ids, range(64)))
+        assert found == {tuple(llama3_ids(folder))}
+
+
+def llama3_ids(folder: Path) -> list[int]:
+    ids: list[int] = make_llama3_words(folder).apply_chat_template(CHAT)["input_ids"]
+    return ids
 
 
 class TestRefusals:
