@@ -8,7 +8,8 @@ tokens, and no more than that can be won on a CPU, where a single sequence keeps
 which is the row for what the service costs where it can save nothing: about 1 at best.
 
 The peer (`peers/serve_rm_model.py`) computes in its async handler, one request after the other. Both are measured in
-every round, in turns. CPU seconds are those of all processes of the server: for the service of every Ray process, less
+every round, in turns, and both compute with one thread: two of them would wait for each other on a busy machine, and
+burn what they wait. CPU seconds are those of all processes of the server: for the service of every Ray process, less
 what they use while nothing is asked; the client's are in neither. The scores of both are compared, sample by sample.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import random
 import subprocess
 import sys
@@ -42,6 +44,7 @@ SIBLINGS = 8
 BURSTS = (64, 256)
 MAX_LENGTH = 2048
 WIDTH, LAYERS = 512, 8
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 WORDS = 4000
 
 
@@ -104,7 +107,8 @@ def _log_mean() -> float:
 @contextlib.contextmanager
 def peer(model: Path) -> Iterator[Server]:
     port = free_port("127.0.0.1")
-    with subprocess.Popen([sys.executable, str(PEER), str(port), str(model), str(MAX_LENGTH)]) as process:
+    command = [sys.executable, str(PEER), str(port), str(model), str(MAX_LENGTH)]
+    with subprocess.Popen(command, env={**os.environ, **ONE_THREAD}) as process:
         try:
             url, own = f"http://127.0.0.1:{port}", psutil.Process(process.pid)
             wait_until_up(f"{url}/")
@@ -128,7 +132,7 @@ def service(model: Path, *, besides: Sequence[int]) -> Iterator[Server]:
         },
         "num_replicas": 1,
         "cache_entries": 0,
-        "ray_actor_options": {"num_gpus": 0, "num_cpus": 1, "runtime_env": {"env_vars": {"OMP_NUM_THREADS": "2"}}},
+        "ray_actor_options": {"num_gpus": 0, "num_cpus": 1, "runtime_env": {"env_vars": ONE_THREAD}},
     }
     config = {"rewards": [reward], "listen": {"host": "127.0.0.1", "port": port}}
     with EmbeddedCluster(needs_dashboard=False):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 from rayreward.batches import OutputBatch
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
@@ -39,6 +39,9 @@ _NOT_CONTENT = frozenset({"name", "isolation", "timeout_s", "memory_bytes"})
 """Settings that say how a reward is called and run, not what it answers."""
 
 
+_HOSTED = ("hosted", "fireworks_hosted")
+
+
 class RewardFunction:
     """A reward: from a function, an address, a served reward, or by subclassing.
 
@@ -51,7 +54,9 @@ class RewardFunction:
         func_path: ``file.py::name`` or ``package.module:name`` instead.
         name: what the reward is called; with ``mode="remote"`` the served reward to call.
         endpoint: with ``mode="remote"``, the service's URL, with or without the reward's own path.
-        mode: "local" runs the code here, "remote" asks a service.
+        mode: "local" runs the code here, "remote" asks a service, "hosted" makes a
+            `rayreward.models.hosted.HostedRewardModel` (which has further arguments: model_id, base_url, api, …);
+            "fireworks_hosted" is the same at Fireworks.
         isolation: where it runs when it is served; a killable process by default.
         timeout_s: seconds that one sample (pointwise) or one call (batch) may take when it is served.
         memory_bytes: what its killable process may take beside what is loaded, when it is served; 4 GiB by default.
@@ -80,6 +85,14 @@ class RewardFunction:
     _version: str | None = None
     arguments: Mapping[str, Any] = {}
 
+    def __new__(cls, *_args: Any, **arguments: Any) -> Self:
+        """A hosted reward model where one is asked for: a class of its own, since it shares nothing with functions."""
+        if cls is RewardFunction and arguments.get("mode") in _HOSTED:
+            from rayreward.models.hosted import HostedRewardModel  # models are a layer above
+
+            return cast(Self, super().__new__(HostedRewardModel))
+        return super().__new__(cls)
+
     def __init__(
         self,
         func: Callable[..., Any] | None = None,
@@ -87,7 +100,7 @@ class RewardFunction:
         func_path: str | None = None,
         name: str | None = None,
         endpoint: str | None = None,
-        mode: Literal["local", "remote"] | None = None,
+        mode: Literal["local", "remote", "hosted", "fireworks_hosted"] | None = None,
         isolation: Isolation | None = None,
         timeout_s: float | None = None,
         memory_bytes: int | None = None,
@@ -102,7 +115,10 @@ class RewardFunction:
             return
         is_remote = mode == "remote" or (mode is None and endpoint is not None)
         if mode not in (None, "local", "remote"):
-            raise ConfigError(f"RewardFunction(mode={mode!r}): known modes are 'local' and 'remote'")
+            raise ConfigError(
+                f"{type(self).__name__}(mode={mode!r}): known modes are 'local' and 'remote'; 'hosted' and "
+                f"'fireworks_hosted' are RewardFunction's own"
+            )
         if is_remote == (func is not None or func_path is not None) or (func is not None and func_path is not None):
             raise ConfigError(
                 "RewardFunction takes one of func=…, func_path='file.py::name', "

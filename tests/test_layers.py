@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 REACHES_UP = {
     ("function", "client"): "a remote reward asks a service; a sync call needs a loop",
+    ("function", "models"): "mode='hosted' makes a reward model that is asked over HTTP",
     ("function", "trainers"): "get_trl_adapter() is a method of every reward",
     ("trainers", "client"): "a trainer imports its plug-in by name, and the plug-in asks a service",
     ("jobs", "cli"): "python -m rayreward.jobs is the command line's own part",

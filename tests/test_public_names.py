@@ -17,7 +17,8 @@ PUBLIC = {
     ],
     "rayreward.rewards": [
         "BUILTINS", "CodeExecutionReward", "CompositeReward", "EnsembleReward", "FinalAnswerReward", "FormatReward",
-        "FunctionCallingReward", "FunctionReward", "InstructionFollowingReward", "JsonSchemaReward", "KeywordReward",
+        "FunctionCallingReward", "FunctionReward", "HostedRewardModel", "InstructionFollowingReward", "JsonSchemaReward",
+        "KeywordReward",
         "LLMJudge", "LanguageConsistencyReward", "LengthReward", "ListwiseJudge", "MathReward", "MetricRewardOutput",
         "MultipleChoiceReward", "OverlongReward", "PairRanker", "PairwiseJudge", "RepetitionReward", "RewardFunction",
         "RewardModel", "RewardOutput", "RubricJudge", "SimilarityReward", "TagCountReward", "Trajectory",

@@ -169,6 +169,39 @@ def check(
     raise typer.Exit(run_check(call))
 
 
+@app.command(name="verify-model")
+def verify_model_command(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A checkpoint: a folder, or a name of the hub.")],
+    backend: Annotated[str, typer.Option(help="auto, packed, padded, plain or vllm.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    device: Annotated[str | None, typer.Option(help="cuda, cuda:1, cpu; CUDA else, where there is one.")] = None,
+    max_length: Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Of one conversation.")] = 4096,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Any other setting of a reward model; JSON, or text. Repeatable."),
+    ] = None,
+    tokens: Annotated[int, typer.Option(min=320, help="Of the whole probe; fewer are faster.")] = 12_000,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check that a reward model scores as it was trained to.
+
+    A fixed probe is read by the plain forward, one text at a time, and by
+    the backend in every way that a service would: together, alone, in
+    another order, with and without siblings. Special tokens and what is cut
+    of a long prompt are checked, too.
+
+    Exits 1 if a check fails, 2 if the checkpoint is refused.
+    """
+    from rayreward.cli.score import read_arguments
+    from rayreward.cli.verify_model import run_verify_model
+    from rayreward.models.settings import ModelSettings
+
+    options = {"backend": backend, "dtype": dtype, "device": device, "max_length": max_length}
+    settings = ModelSettings.from_options(path, **options | read_arguments(option or ()))
+    raise typer.Exit(run_verify_model(settings, budget_tokens=tokens, is_json=json, is_quiet=quiet))
+
+
 @app.command(name="serve")
 def serve_command(
     target: Annotated[

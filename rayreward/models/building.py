@@ -8,9 +8,9 @@ Both read the same checkpoint and recognise the same family, so that they fit. N
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rayreward.errors import ConfigError, RewardLoadError
 from rayreward.models.backend import Backend
@@ -20,6 +20,10 @@ from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.settings import PLAIN_TEXT, ModelSettings
 from rayreward.models.template import RewardTemplate, Template
 from rayreward.models.tokenising import EosRule, Rules, Tokens, fits_model, load_tokenizer
+
+if TYPE_CHECKING:
+    from rayreward.models.golden import Verdict
+    from rayreward.models.probing import StartProbe
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +49,12 @@ def build_template(settings: ModelSettings) -> Template:
     return _template_of(checkpoint, family, Tokens(tokenizer, rules), settings)
 
 
-def build_backend(settings: ModelSettings) -> Backend:
+def build_backend(settings: ModelSettings, *, tell: Callable[[str], None] | None = None) -> Backend:
     """What runs this model; its weights are read by `Backend.load`.
+
+    Args:
+        settings: what to build.
+        tell: is told what loading does beside reading weights: "probe".
 
     Raises:
         RewardLoadError: no such checkpoint, one that is no reward model, or one that the backend cannot run.
@@ -56,21 +64,35 @@ def build_backend(settings: ModelSettings) -> Backend:
     checkpoint = read_checkpoint(settings.model_path, revision=settings.revision)
     family = recognise(checkpoint, settings)
     if settings.backend == "vllm":
-        raise ConfigError("backend='vllm' is not part of this build: take 'auto'")
-    return LoadingBackend(checkpoint, family, settings)
+        from rayreward.models.vllm_building import build_vllm
+
+        return build_vllm(checkpoint, family, settings)
+    return LoadingBackend(checkpoint, family, settings, tell=tell)
 
 
 class LoadingBackend:
     """The backend that the settings name; "auto" takes the packed one, and the padded one where that cannot run it.
 
     Which one it is is known after `load`, since only the loaded model shows whether it can be packed.
+
+    Attributes:
+        verdict: what the probe has found at `load`; None where there was none.
     """
 
     steps_overlap = False
 
-    def __init__(self, checkpoint: Checkpoint, family: Family, settings: ModelSettings) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        family: Family,
+        settings: ModelSettings,
+        *,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         self._checkpoint, self._family, self._settings = checkpoint, family, settings
         self._backend: Backend | None = None
+        self._tell = tell
+        self.verdict: Verdict | None = None
 
     @property
     def chosen(self) -> Backend:
@@ -113,11 +135,38 @@ class LoadingBackend:
             self._backend = None
 
     def _load(self) -> Backend:
-        from rayreward.models.attention import CannotPackError
         from rayreward.models.model_loading import load_model
+        from rayreward.models.placing import place
+
+        settings = self._settings
+        loaded = load_model(self._checkpoint, self._family, settings)
+        trunk_and_head = place(*loaded, device=settings.device, dtype=settings.dtype)
+        del loaded
+        probe = self._probe(trunk_and_head)
+        backend = self._load_backend(trunk_and_head)
+        if probe is not None:
+            self._say("probe")
+            self.verdict = probe.check(backend)
+        return backend
+
+    def _say(self, doing: str) -> None:
+        if self._tell is not None:
+            self._tell(doing)
+
+    def _probe(self, trunk_and_head: tuple[Any, Any]) -> StartProbe | None:
+        """The plain forward's own scores, before a backend changes the trunk's attention."""
+        settings = self._settings
+        if settings.backend == "plain" or not settings.probe:
+            return None
+        from rayreward.models.probing import StartProbe
+
+        self._say("probe")
+        return StartProbe(self._checkpoint.name, *trunk_and_head, dtype=settings.dtype, max_length=settings.max_length)
+
+    def _load_backend(self, trunk_and_head: tuple[Any, Any]) -> Backend:
+        from rayreward.models.attention import CannotPackError
 
         wanted = self._settings.backend
-        trunk_and_head = load_model(self._checkpoint, self._family, self._settings)
         if wanted == "packed" or (wanted == "auto" and not self._family.is_encoder):
             backend = self._build("packed", trunk_and_head)
             try:

@@ -37,7 +37,7 @@ def load_model(checkpoint: Checkpoint, family: Family, settings: ModelSettings) 
         RewardLoadError: weights that are missing or that nobody reads, or an architecture that is not known here.
         MissingExtraError: transformers or bitsandbytes is not installed.
     """
-    normalisation = _normalisation(checkpoint, settings)
+    normalisation = normalisation_of(checkpoint, settings)
     options = _options(settings)
     config = _config(checkpoint, settings)
     if family.kind == "encoder":
@@ -47,7 +47,12 @@ def load_model(checkpoint: Checkpoint, family: Family, settings: ModelSettings) 
     return trunk, head
 
 
-def _normalisation(checkpoint: Checkpoint, settings: ModelSettings) -> Normalisation:
+def normalisation_of(checkpoint: Checkpoint, settings: ModelSettings) -> Normalisation:
+    """What raw scores are normalised by: the settings' own, else the checkpoint's, else nothing.
+
+    Raises:
+        RewardLoadError: config.json has something else than numbers.
+    """
     if not settings.normalize:
         return Normalisation()
     found = []

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from rayreward.condition import Condition
-from rayreward.errors import ConfigError, RewardLoadError
+from rayreward.errors import RewardLoadError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.models.backend import Backend
 from rayreward.models.building import build_backend, build_template
 from rayreward.models.inputs import ModelInput, Reading
+from rayreward.models.pair_template import PairTemplate
 from rayreward.models.settings import ModelSettings
 from rayreward.models.step_line import Answer
 from rayreward.models.step_queue import StepQueue, StepStats
@@ -33,7 +34,7 @@ from rayreward.outcome import failed_output
 from rayreward.types import MetricRewardOutput, RewardOutput, Sample
 from rayreward.versioning import content_version
 
-_NOT_CONTENT = frozenset({"model_path", "revision", "device", "max_step_tokens"})
+_NOT_CONTENT = frozenset({"model_path", "revision", "device", "max_step_tokens", "probe"})
 """Settings that say where and in which portions a model computes; of the first two, what lies there counts."""
 
 
@@ -51,7 +52,6 @@ class RewardModel(RewardFunction):
     Args:
         model_path: a folder or a hub name.
         device: "cuda", "cpu", …; by default CUDA where there is one.
-        probe: whether loading compares the backend with the plain one-at-a-time forward, and refuses to serve another.
         options: every other field of `rayreward.models.settings.ModelSettings`: `backend`, `dtype`, `max_length`,
             `max_step_tokens`, `normalize`, `appends_eos`, `chat_template`, `head`, `quantization`, …
 
@@ -71,11 +71,8 @@ class RewardModel(RewardFunction):
     name = "reward_model"
     timeout_s = 60.0
 
-    def __init__(self, model_path: str, device: str | None = None, *, probe: bool = True, **options: Any) -> None:
-        if not isinstance(probe, bool):
-            raise ConfigError(f"RewardModel(probe={probe!r}): known are True and False")
+    def __init__(self, model_path: str, device: str | None = None, **options: Any) -> None:
         self.settings = ModelSettings.from_options(model_path, device=device, **options)
-        self.probe = probe
         self._forget()
 
     def _forget(self) -> None:
@@ -134,18 +131,30 @@ class RewardModel(RewardFunction):
 
     def _loaded(self) -> StepQueue:
         started_s = time.monotonic()
-        self._condition = Condition("loading weights")
+        self._note("loading weights")
         self._template = build_template(self.settings)
-        backend = build_backend(self.settings)
+        if isinstance(self._template, PairTemplate):
+            raise RewardLoadError(
+                f"RewardModel: {self.model_path!r} compares two responses and scores none alone: serve it by a reward "
+                f"that compares the samples of a prompt"
+            )
+        backend = build_backend(self.settings, tell=self._note)
         backend.load()
         try:
-            self._condition = Condition("warming up")
+            self._note("warming up")
             _warm_up(backend, self._template, self.settings)
         except BaseException:
             backend.close()
             raise
-        self._condition = Condition(found={"load_s": round(time.monotonic() - started_s, 3)})
+        found: dict[str, Any] = {"load_s": round(time.monotonic() - started_s, 3)}
+        verdict = getattr(backend, "verdict", None)
+        if verdict is not None:
+            found["probe"] = "; ".join(map(str, verdict.gates))
+        self._condition = Condition(found=found)
         return StepQueue(backend)
+
+    def _note(self, doing: str) -> None:
+        self._condition = Condition(doing)
 
     def unload(self) -> None:
         """Release the device; the next score loads again."""

@@ -55,6 +55,8 @@ class ModelSettings:
         good_token: of "step_tokens" heads: said at a step that is right.
         bad_token: said at a step that is wrong.
         vllm: further arguments of vLLM's engine, as they are.
+        probe: whether a few fixed texts are scored at each start, and a model that does not score as its plain forward
+            does is refused (`rayreward.models.probing`). False serves it all the same.
 
     Raises:
         ConfigError: a value that is unknown, out of range, or fits no other.
@@ -87,6 +89,7 @@ class ModelSettings:
     bad_token: str | None = None
     revision: str | None = None
     vllm: Mapping[str, Any] = field(default_factory=dict)
+    probe: bool = True
 
     def __post_init__(self) -> None:
         self._check_choices()

@@ -8,6 +8,7 @@ from rayreward.judges.judge import LLMJudge
 from rayreward.judges.listwise import ListwiseJudge
 from rayreward.judges.pairwise import PairwiseJudge
 from rayreward.judges.rubric import RubricJudge
+from rayreward.models.hosted import HostedRewardModel
 from rayreward.models.reward_model import RewardModel
 from rayreward.rewards.code_execution import CodeExecutionReward
 from rayreward.rewards.composite import CompositeReward
@@ -37,6 +38,7 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "final_answer": FinalAnswerReward,
     "format": FormatReward,
     "function_calling": FunctionCallingReward,
+    "hosted_reward_model": HostedRewardModel,
     "instruction_following": InstructionFollowingReward,
     "json_schema": JsonSchemaReward,
     "keyword": KeywordReward,
@@ -66,6 +68,7 @@ __all__ = [
     "FormatReward",
     "FunctionCallingReward",
     "FunctionReward",
+    "HostedRewardModel",
     "InstructionFollowingReward",
     "JsonSchemaReward",
     "KeywordReward",

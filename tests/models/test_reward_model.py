@@ -92,7 +92,7 @@ class TestDecoder:
 
     def test_max_length_cuts_the_oldest_tokens(self, decoder: Path) -> None:
         sample = Sample(response="x", metadata={"query": "a b c d e f"})
-        [output] = RewardModel(str(decoder), max_length=2).score([sample])
+        [output] = RewardModel(str(decoder), max_length=2, probe=False).score([sample])
         assert output.metadata == {"tokens": 2, "truncated_tokens": 4, "raw_score": output.score}
         assert output.score == pytest.approx(plain_forward(decoder, "e f"), abs=1e-5)
 
@@ -136,7 +136,7 @@ class TestWhatBreaks:
         model = AutoModelForSequenceClassification.from_pretrained(decoder)
         model.model.norm.weight.data.fill_(float("nan"))
         model.save_pretrained(tmp_path)
-        assert reason(RewardModel(str(tmp_path))(response="it")).startswith("invalid_output: ")
+        assert reason(RewardModel(str(tmp_path), probe=False)(response="it")).startswith("invalid_output: ")
         model.score.weight.data.fill_(float("nan"))
         model.save_pretrained(tmp_path)
         with pytest.raises(RewardLoadError, match=r"score\.weight is not all finite"):
@@ -145,6 +145,24 @@ class TestWhatBreaks:
     def test_an_unknown_dtype_is_refused_at_once(self) -> None:
         with pytest.raises(ConfigError, match="dtype='fp8'"):
             RewardModel("anywhere", dtype="fp8")
+
+
+class TestLoading:
+    def test_the_probe_is_seen_while_it_runs_and_its_result_is_kept(
+        self, decoder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said: list[str | None] = []
+        note = RewardModel._note
+        monkeypatch.setattr(RewardModel, "_note", lambda self, doing: said.append(doing) or note(self, doing))
+        model = RewardModel(str(decoder))
+        model.load()
+        assert said == ["loading weights", "probe", "probe", "warming up"]
+        assert "raw" in model.serving_condition.found["probe"]
+        model.unload()
+        unprobed = RewardModel(str(decoder), probe=False)
+        unprobed.load()
+        assert unprobed.serving_condition.found.keys() == {"load_s"}
+        unprobed.unload()
 
 
 class TestVersion:
