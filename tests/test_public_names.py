@@ -17,12 +17,11 @@ PUBLIC = {
     ],
     "rayreward.rewards": [
         "BUILTINS", "CodeExecutionReward", "CompositeReward", "EnsembleReward", "FinalAnswerReward", "FormatReward",
-        "FunctionCallingReward", "FunctionReward", "HostedRewardModel", "InstructionFollowingReward", "JsonSchemaReward",
-        "KeywordReward",
-        "LLMJudge", "LanguageConsistencyReward", "LengthReward", "ListwiseJudge", "MathReward", "MetricRewardOutput",
-        "MultipleChoiceReward", "OverlongReward", "PairRanker", "PairwiseJudge", "RepetitionReward", "RewardFunction",
-        "RewardModel", "RewardOutput", "RubricJudge", "SimilarityReward", "TagCountReward", "Trajectory",
-        "reward_function",
+        "FunctionCallingReward", "FunctionReward", "HostedRewardModel", "InstructionFollowingReward",
+        "JsonSchemaReward", "KeywordReward", "LLMJudge", "LanguageConsistencyReward", "LengthReward", "ListwiseJudge",
+        "MathReward", "MetricRewardOutput", "MultipleChoiceReward", "OverlongReward", "PairRanker", "PairwiseJudge",
+        "RepetitionReward", "RewardFunction", "RewardModel", "RewardOutput", "RubricJudge", "SimilarityReward",
+        "TagCountReward", "Trajectory", "reward_function",
     ],
     "rayreward.client": ["HandleClient", "HttpClient", "LocalClient", "RewardClient", "connect"],
     "rayreward.sandbox": [

@@ -133,11 +133,7 @@ class RewardModel(RewardFunction):
         started_s = time.monotonic()
         self._note("loading weights")
         self._template = build_template(self.settings)
-        if isinstance(self._template, PairTemplate):
-            raise RewardLoadError(
-                f"RewardModel: {self.model_path!r} compares two responses and scores none alone: serve it by a reward "
-                f"that compares the samples of a prompt"
-            )
+        self._check_template(self._template)
         backend = build_backend(self.settings, tell=self._note)
         backend.load()
         try:
@@ -152,6 +148,14 @@ class RewardModel(RewardFunction):
             found["probe"] = "; ".join(map(str, verdict.gates))
         self._condition = Condition(found=found)
         return StepQueue(backend)
+
+    def _check_template(self, template: Template) -> None:
+        """Refuse a model that reads something else than this reward asks it."""
+        if isinstance(template, PairTemplate):
+            raise RewardLoadError(
+                f"{type(self).__name__}: {self.model_path!r} compares two responses and scores none alone: serve it by "
+                f"PairRanker, which compares the samples of a prompt"
+            )
 
     def _note(self, doing: str) -> None:
         self._condition = Condition(doing)

@@ -21,6 +21,7 @@ from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.reward_model import RewardModel
 from rayreward.models.step_line import Answer
 from rayreward.models.step_queue import StepQueue
+from rayreward.models.template import Template
 from rayreward.outcome import failed_output
 from rayreward.types import Failure, FailureKind, RewardOutput, Sample
 from rayreward.versioning import content_version
@@ -111,6 +112,10 @@ class PairRanker(RewardModel):
             outputs |= dict.fromkeys(members, output)
         return [outputs[at] for at in range(len(samples))]
 
+    def _check_template(self, template: Template) -> None:
+        """Refuse a model that is asked about single samples."""
+        _pairs_of(template, self.model_path)
+
     async def _prefer(self, asked: Sequence[tuple[Sample, Sample]]) -> list[Preference | Failure]:
         """What the model says of each ordered pair."""
         units = await asyncio.to_thread(self._encoded_pairs, asked)
@@ -121,13 +126,8 @@ class PairRanker(RewardModel):
 
     def _encoded_pairs(self, asked: Sequence[tuple[Sample, Sample]]) -> list[ModelInput | Failure]:
         self.load()
-        template: object = self._template
-        if not isinstance(template, PairEncoder):
-            raise RewardLoadError(
-                f"PairRanker: {self.model_path!r} is no pairwise model: give one with a pair head, such as "
-                f"llm-blender/PairRM-hf, or take RewardModel"
-            )
-        return [_encode(template, first, second) for first, second in asked]
+        encoder = _pairs_of(self._template, self.model_path)
+        return [_encode(encoder, first, second) for first, second in asked]
 
     @property
     def _open_queue(self) -> StepQueue:
@@ -138,6 +138,15 @@ class PairRanker(RewardModel):
 
     def _outputs(self, found: Candidates, duels: Sequence[Duel]) -> Iterator[RewardOutput]:
         return outputs_of(found, duels, mean_margins, min_compared=self.min_compared)
+
+
+def _pairs_of(template: object, model_path: str) -> PairEncoder:
+    if isinstance(template, PairEncoder):
+        return template
+    raise RewardLoadError(
+        f"PairRanker: {model_path!r} is no pairwise model: give one with a pair head, such as llm-blender/PairRM-hf, "
+        f"or take RewardModel"
+    )
 
 
 def _encode(encoder: PairEncoder, first: Sample, second: Sample) -> ModelInput | Failure:
