@@ -11,15 +11,21 @@ Pure: nothing here runs a reward (see `rayreward.rewards.composite`).
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from rayreward.errors import ConfigError
 from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput
 
-Method = Literal["weighted_sum", "product", "min", "max", "all_pass", "first_valid", "gate"]
-METHODS: tuple[Method, ...] = ("weighted_sum", "product", "min", "max", "all_pass", "first_valid", "gate")
+Method = Literal[
+    "weighted_sum", "product", "min", "max", "mean", "median", "mean_minus_std", "all_pass", "first_valid", "gate"
+]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+DISAGREEMENT = "disagreement"
+"""The component of an ensemble that says how far apart its members are: the standard deviation of their scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +49,40 @@ class Rule:
 
     Attributes:
         method: weighted_sum, product, min, max; all_pass (1 if every part reaches the threshold, else 0);
-            first_valid (the first part that has a score); gate (see `gate_is_open`).
+            first_valid (the first part that has a score); gate (see `gate_is_open`); and for parts that judge the same
+            thing on one scale, mean, median, and mean_minus_std: the mean less `penalty` standard deviations, so that
+            what members disagree on earns less.
         threshold: what a part must reach to pass, for all_pass and gate.
         closed_score: the score of a sample that a gate stops.
+        penalty: of mean_minus_std, in standard deviations; 0 or more.
+        min_members: parts may fail where so many have a score; None asks each that is required.
+        shows_disagreement: whether the parts' standard deviation is a component of weight 0; mean, median and
+            mean_minus_std always show it.
     """
 
     method: Method = "weighted_sum"
     threshold: float = 0.5
     closed_score: float = 0.0
+    penalty: float = 1.0
+    min_members: int | None = None
+    shows_disagreement: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ConfigError(f"unknown combination {self.method!r}; known: {', '.join(METHODS)}")
+        if not (math.isfinite(self.penalty) and self.penalty >= 0):
+            raise ConfigError(f"penalty={self.penalty!r}: a finite number of standard deviations, 0 or more, is needed")
+        if self.min_members is not None and self.method not in _SYMMETRIC:
+            raise ConfigError(f"min_members means something for {', '.join(_SYMMETRIC)} only, found {self.method!r}")
+
+    @property
+    def tells_spread(self) -> bool:
+        """Whether outputs have the component `DISAGREEMENT`."""
+        return self.shows_disagreement or self.method in ("mean", "median", "mean_minus_std")
+
+
+_SYMMETRIC: tuple[Method, ...] = ("min", "max", "mean", "median", "mean_minus_std")
+"""What treats every part alike, so that it can go on without some."""
 
 
 def check_parts(parts: Sequence[Part], rule: Rule) -> None:
@@ -73,6 +101,10 @@ def check_parts(parts: Sequence[Part], rule: Rule) -> None:
         raise ConfigError("a composite's weights must be finite numbers")
     if rule.method != "weighted_sum" and any(part.weight != 1.0 for part in parts):
         raise ConfigError(f"weights mean something in a weighted_sum only; remove them for {rule.method!r}")
+    if DISAGREEMENT in names and rule.tells_spread:
+        raise ConfigError(f"{DISAGREEMENT!r} is the name of a component of its own: give that part another one")
+    if rule.min_members is not None and not 1 <= rule.min_members <= len(parts):
+        raise ConfigError(f"min_members={rule.min_members!r}: between 1 and the {len(parts)} parts is needed")
     if rule.method == "gate" and len(parts) < 2:
         raise ConfigError("a gate needs its checks first and what they guard last: at least two parts")
     if rule.method == "gate" and not parts[-1].is_required:
@@ -99,18 +131,33 @@ def combine(parts: Sequence[Part], outputs: Mapping[str, RewardOutput], rule: Ru
     metrics = {part.name: _component(part, outputs[part.name]) for part in ran}
     nested = {f"{part.name}/{name}": metric for part in ran for name, metric in outputs[part.name].metrics.items()}
     metrics.update({name: MetricRewardOutput(m.score, m.reason, 0.0, m.failure) for name, m in nested.items()})
-    stopping = [part for part in ran if part.is_required and not outputs[part.name].is_valid]
-    if stopping and rule.method != "first_valid":
-        return RewardOutput(metrics=metrics, failure=_attributed(outputs[stopping[0].name], stopping[0].name))
     scores = {part.name: score for part in ran if (score := outputs[part.name].score) is not None}
+    stopping = _stopping(ran, scores, rule)
+    if stopping:
+        return RewardOutput(metrics=metrics, failure=_attributed(outputs[stopping[0].name], stopping[0].name))
     valid = [part for part in ran if part.name in scores]
     if not valid or (rule.method == "weighted_sum" and _lacks_rewards(parts, valid)):
         lost = next((part.name for part in ran if part.name not in scores), None)
         return RewardOutput(metrics=metrics, failure=_attributed(outputs[lost] if lost else RewardOutput(), lost))
     skipped = [part.name for part in parts if part not in valid]
+    if rule.tells_spread:
+        metrics[DISAGREEMENT] = MetricRewardOutput(_spread(scores), weight=0.0)
     total, reason = _TOTALS[rule.method](parts, valid, scores, rule)
     metadata = {"skipped_components": skipped} if skipped else {}
     return RewardOutput(total, metrics, reason=reason, metadata=metadata)
+
+
+def _stopping(ran: Sequence[Part], scores: Scores, rule: Rule) -> list[Part]:
+    """The parts whose failure fails the sample."""
+    failed = [part for part in ran if part.name not in scores]
+    if rule.min_members is not None:
+        return failed if len(scores) < rule.min_members else []
+    return [] if rule.method == "first_valid" else [part for part in failed if part.is_required]
+
+
+def _spread(scores: Scores) -> float:
+    """The members are all that there are, no draw from others: divided by their number."""
+    return statistics.pstdev(scores.values())
 
 
 def _lacks_rewards(parts: Sequence[Part], valid: Sequence[Part]) -> bool:
@@ -160,6 +207,20 @@ def _max(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: R
     return scores[highest.name], f"highest: {highest.name}"
 
 
+def _mean(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: Rule) -> Total:
+    return statistics.fmean(scores[part.name] for part in valid), None
+
+
+def _median(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, _rule: Rule) -> Total:
+    return statistics.median(scores[part.name] for part in valid), None
+
+
+def _mean_minus_std(parts: Sequence[Part], valid: Sequence[Part], scores: Scores, rule: Rule) -> Total:
+    mean, _ = _mean(parts, valid, scores, rule)
+    taken = rule.penalty * _spread(scores)
+    return mean - taken, f"mean {mean:.6g} less {taken:.6g} for disagreement"
+
+
 def _all_pass(_parts: Sequence[Part], valid: Sequence[Part], scores: Scores, rule: Rule) -> Total:
     short = [part.name for part in valid if scores[part.name] < rule.threshold]
     return (0.0, f"below {rule.threshold:g}: {', '.join(short)}") if short else (1.0, None)
@@ -182,6 +243,9 @@ _TOTALS: Mapping[Method, Callable[[Sequence[Part], Sequence[Part], Scores, Rule]
     "product": _product,
     "min": _min,
     "max": _max,
+    "mean": _mean,
+    "median": _median,
+    "mean_minus_std": _mean_minus_std,
     "all_pass": _all_pass,
     "first_valid": _first_valid,
     "gate": _gate,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 from rayreward.batches import OutputBatch
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
+from rayreward.condition import Condition
 from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError
 from rayreward.grouping import missing_members, positions_of_groups
 from rayreward.loading import load_object
@@ -45,7 +46,8 @@ class RewardFunction:
     """A reward: from a function, an address, a served reward, or by subclassing.
 
     Subclasses write ``compute_reward(self, trajectory)`` (sync or async, returning anything that
-    `rayreward.outcome.to_output` takes) and need not call ``super().__init__``.
+    `rayreward.outcome.to_output` takes), or ``compute_group(self, samples)`` to compare all samples of a prompt, and
+    need not call ``super().__init__``.
 
     Args:
         func: the function; see `rayreward.signature` for the parameters it may take.
@@ -167,10 +169,27 @@ class RewardFunction:
 
     def compute_reward(self, trajectory: Trajectory) -> Any:
         """The reward of one sample; what subclasses write. May be ``async def``."""
-        raise NotImplementedError(f"{type(self).__name__} must define compute_reward(self, trajectory)")
+        raise NotImplementedError(
+            f"{type(self).__name__} must define compute_reward(self, trajectory), or compute_group(self, samples)"
+        )
+
+    def compute_group(self, samples: Sequence[Sample]) -> Any:
+        """The rewards of all samples of a prompt, in order; what subclasses write that compare them.
+
+        May be ``async def``. It is called with whole groups only, and returns what a batch reward may return.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define compute_group(self, samples)")
 
     def load(self) -> None:
         """Prepare what scoring needs (weights, tables). Called once a replica, before the first sample."""
+
+    def unload(self) -> None:
+        """Release what `load` has taken (a device). Called once, after the last sample; nothing by default."""
+
+    @property
+    def serving_condition(self) -> Condition:
+        """How it is: what it does while it loads, and whether it can still score. Read from any thread."""
+        return Condition()
 
     @property
     def version(self) -> str:
@@ -196,7 +215,7 @@ class RewardFunction:
     @property
     def scores_batches(self) -> bool:
         """Whether one call of the author's code takes a whole batch, or a whole group."""
-        return self._signature is not None and self._signature.mode != "pointwise"
+        return self.compares_groups or (self._signature is not None and self._signature.mode != "pointwise")
 
     @property
     def scores_in_turn(self) -> bool:
@@ -206,12 +225,15 @@ class RewardFunction:
     @property
     def compares_groups(self) -> bool:
         """Whether one call takes all samples of a prompt, and nothing less."""
-        return self._signature is not None and self._signature.mode == "group"
+        if self._signature is not None:
+            return self._signature.mode == "group"
+        return type(self).compute_group is not RewardFunction.compute_group
 
     @property
     def is_async(self) -> bool:
         """Whether the author's code is ``async def``, or another service's."""
-        return self._remote is not None or _is_coroutine_function(self._function or self.compute_reward)
+        own = self.compute_group if self.compares_groups else self.compute_reward
+        return self._remote is not None or _is_coroutine_function(self._function or own)
 
     @property
     def description(self) -> str | None:
@@ -301,20 +323,29 @@ class RewardFunction:
         return failed_output(_named_timeout(error, self.timeout_s) if isinstance(error, TimeoutError) else error)
 
     async def _score_groups(self, samples: Sequence[Sample]) -> list[RewardOutput]:
-        """One call a group; a group that is not whole has no scores: compared with fewer, they would be others."""
-        outputs: dict[int, RewardOutput] = {}
-        for positions in positions_of_groups(samples):
+        """One call a group; a group that is not whole has no scores: compared with fewer, they would be others.
+
+        Groups of an async reward are compared side by side.
+        """
+
+        async def compare(positions: Sequence[int]) -> list[RewardOutput]:
             members = [samples[position] for position in positions]
-            missing = missing_members(members)
-            scored = missing or await self._score_batch(members, may_split=False)
+            return missing_members(members) or await self._score_batch(members, may_split=False)
+
+        groups = positions_of_groups(samples)
+        outputs: dict[int, RewardOutput] = {}
+        for positions, scored in zip(groups, await asyncio.gather(*map(compare, groups)), strict=True):
             outputs |= dict(zip(positions, scored, strict=True))
         return [outputs[position] for position in range(len(samples))]
 
     async def _score_batch(self, samples: Sequence[Sample], *, may_split: bool = True) -> list[RewardOutput]:
         """One call for all; when it raises, halves are tried until the sample that breaks it is alone."""
-        function, signature = cast(Callable[..., Any], self._function), cast(Signature, self._signature)
         try:
-            value = function(**signature.batch_arguments(samples, self.arguments))
+            if self._function is None:
+                value = self.compute_group(samples)
+            else:
+                signature = cast(Signature, self._signature)
+                value = self._function(**signature.batch_arguments(samples, self.arguments))
             if inspect.isawaitable(value):
                 value = await asyncio.wait_for(value, self.timeout_s)
         except AUTHORS_ERRORS as error:  # the boundary, as above

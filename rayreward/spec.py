@@ -26,6 +26,9 @@ from rayreward.strict import StrictModel, describe_mistakes
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _RESERVED = frozenset({"v1", "get_reward", "health", "ready", "metrics", "evaluate", "openapi.json"})
 
+_MODELS = frozenset({"reward_model", "ensemble"})
+"""Built-ins that share what they compute of a prompt among its samples."""
+
 
 class PartSpec(StrictModel):
     """A reward, or a part of a composite.
@@ -35,7 +38,8 @@ class PartSpec(StrictModel):
         builtin: the name of a built-in reward instead.
         args: what it is made with (a class) or called with (a function).
         parts: of a composite instead; each with a weight.
-        combine: how a composite's parts combine.
+        combine: how a composite's parts combine; `threshold`, `closed_score`, `penalty` and `min_members` are of some
+            ways: see `rayreward.compose.Rule`.
         weight: in the composite that this is a part of.
         optional: whether the composite may go on without it.
     """
@@ -48,6 +52,8 @@ class PartSpec(StrictModel):
     combine: Method = "weighted_sum"
     threshold: float = 0.5
     closed_score: float = 0.0
+    penalty: float = 1.0
+    min_members: int | None = None
     weight: float = 1.0
     optional: bool = False
 
@@ -92,13 +98,24 @@ class PartSpec(StrictModel):
             listed = [(part.build(), part.weight, part.name or part.default_name()) for part in self.parts]
             optional = [part.name or part.default_name() for part in self.parts if part.optional]
             reward: RewardFunction = CompositeReward(
-                listed, self.combine, threshold=self.threshold, closed_score=self.closed_score, optional=optional
+                listed,
+                self.combine,
+                threshold=self.threshold,
+                closed_score=self.closed_score,
+                penalty=self.penalty,
+                min_members=self.min_members,
+                optional=optional,
             )
         else:
             reward = load_reward(self.import_path or self.builtin or "", self.args)
         if self.name:
             reward.name = self.name
         return reward
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it is, or has a part that is, a reward model, which computes a prompt's samples best together."""
+        return self.builtin in _MODELS or any(part.has_model for part in self.parts)
 
     def default_name(self) -> str:
         """The built-in's name, or the last part of the address."""
@@ -123,6 +140,8 @@ class CandidateSpec(StrictModel):
     combine: Method = "weighted_sum"
     threshold: float = 0.5
     closed_score: float = 0.0
+    penalty: float = 1.0
+    min_members: int | None = None
     isolation: Isolation | None = None
     timeout_s: float | None = None
     memory_bytes: int | None = None
@@ -163,7 +182,9 @@ class CandidateSpec(StrictModel):
         return self.model_copy(update={name: value for name, value in found.items() if name in self.model_fields_set})
 
 
-_CODE = frozenset({"import_path", "builtin", "args", "parts", "combine", "threshold", "closed_score"})
+_CODE = frozenset(
+    {"import_path", "builtin", "args", "parts", "combine", "threshold", "closed_score", "penalty", "min_members"}
+)
 """Settings that belong to one reward's code, and mean nothing to another's."""
 
 
@@ -189,7 +210,7 @@ class RewardSpec(PartSpec):
         max_batch_tokens: the same in tokens, as `Sample.token_count` has them; no limit where left out.
         prompt_affinity: all samples of a prompt (their `group_id`, else its text) go to one replica, whatever requests
             they come in: for rewards that reuse what they have computed of a prompt. A replica may then stand idle
-            while samples wait for another.
+            while samples wait for another. Where left out, reward models that may have several replicas do.
         hedge_after_s: a batch without an answer for so long is sent once more, and the first answer counts. It costs
             up to twice the work, on other replicas; off where left out.
         cache_entries: scores that the router keeps of a reward that declares itself deterministic and does not run
@@ -213,7 +234,7 @@ class RewardSpec(PartSpec):
     max_batch_samples: int | None = pydantic.Field(default=None, ge=1)
     max_batch_bytes: int = pydantic.Field(default=DIRECT_MAX_BYTES, ge=1)
     max_batch_tokens: int | None = pydantic.Field(default=None, ge=1)
-    prompt_affinity: bool = False
+    prompt_affinity: bool | None = None
     hedge_after_s: float | None = pydantic.Field(default=None, gt=0)
     cache_entries: int = pydantic.Field(default=100_000, ge=0)
     cache_bytes: int = pydantic.Field(default=256 * 2**20, ge=0)
@@ -243,6 +264,13 @@ class RewardSpec(PartSpec):
                 "in_router: the reward has no replicas for prompts to belong to: leave out prompt_affinity"
             )
         return self
+
+    @property
+    def keeps_prompts_together(self) -> bool:
+        """Whether each prompt belongs to a replica."""
+        if self.prompt_affinity is not None:
+            return self.prompt_affinity
+        return not self.in_router and self.num_replicas != 1 and self.has_model
 
     @property
     def is_scaled(self) -> bool:

@@ -380,3 +380,50 @@ class TestGroups:
         samples = [Sample(response=text, group_id=group) for text, group in (("1", "g"), ("x", "g"), ("3", "h"))]
         outputs = fussy.reward().score(samples)
         assert [output.score for output in outputs] == [None, None, 3.0]
+
+
+class Longest(RewardFunction):
+    """How far a response is behind the longest of its group."""
+
+    def compute_group(self, samples: Sequence[Sample]) -> list[float]:
+        most = max(len(sample.response) for sample in samples)
+        return [float(len(sample.response) - most) for sample in samples]
+
+
+class SlowLongest(Longest):
+    def __init__(self, count: int) -> None:
+        self._all_are_here = asyncio.Barrier(count)
+
+    async def compute_group(self, samples: Sequence[Sample]) -> list[float]:  # type: ignore[override]
+        await self._all_are_here.wait()
+        return super().compute_group(samples)
+
+
+class TestGroupClasses:
+    def test_a_class_that_writes_compute_group_compares_groups(self) -> None:
+        reward = Longest()
+        assert (reward.compares_groups, reward.scores_batches, reward.scores_one_by_one) == (True, True, False)
+        assert not reward.is_async
+        samples = [Sample(response=text, group_id=group) for text, group in (("a", "g"), ("bb", "h"), ("aaa", "g"))]
+        assert [output.score for output in reward.score(samples)] == [-2.0, 0.0, 0.0]
+
+    def test_its_groups_must_be_whole_too(self) -> None:
+        [output] = Longest().score([Sample(response="a", group_id="g", group_size=2)])
+        assert output.failure is not None
+        assert output.failure.kind is FailureKind.INVALID_INPUT
+
+    async def test_groups_of_an_async_one_are_compared_side_by_side(self) -> None:
+        reward = SlowLongest(2)  # neither group is let on before the other has come
+        assert reward.is_async
+        outputs = await reward.ascore([Sample(response=text, group_id=text) for text in ("a", "bb")])
+        assert [output.score for output in outputs] == [0.0, 0.0]
+
+    def test_a_wrong_number_of_scores_fails_its_group_alone(self) -> None:
+        class Short(Longest):
+            def compute_group(self, samples: Sequence[Sample]) -> list[float]:
+                return [1.0]
+
+        outputs = Short().score([Sample(response=text, group_id=text[0]) for text in ("a", "ax", "b")])
+        assert [output.score for output in outputs] == [None, None, 1.0]
+        assert outputs[0].failure is not None
+        assert outputs[0].failure.kind is FailureKind.INVALID_OUTPUT

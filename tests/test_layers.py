@@ -15,8 +15,8 @@ ROOT = Path(rayreward.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "serve.port_keeper"),
-    ("messages", "strict", "loading", "versioning", "json_text", "calling", "forking", "sandbox"),
-    ("types",),
+    ("messages", "strict", "loading", "versioning", "json_text", "calling", "environment", "forking", "sandbox"),
+    ("types", "condition"),
     ("batches",),
     ("outcome", "plain", "signature", "compose", "grouping", "thinking", "lengths"),
     ("boundary", "wire"),

@@ -117,10 +117,12 @@ def test_yaml_in_the_docs_is_a_service_that_can_be_configured(checkout: Path, mo
     from rayreward.router.config import ServiceConfig
 
     monkeypatch.chdir(checkout)
-    [text] = blocks(ROOT / "docs" / "writing-rewards.md", "yaml")
-    config = ServiceConfig.parse(yaml.safe_load(text), source="docs")
-    config.check_loadable("docs")
-    assert [spec.build().name for spec in config.rewards] == ["math", "mine", "both"]
+    built = []
+    for text in blocks(ROOT / "docs" / "writing-rewards.md", "yaml"):
+        config = ServiceConfig.parse(yaml.safe_load(text), source="docs")
+        config.check_loadable("docs")
+        built.append([spec.build().name for spec in config.rewards])
+    assert built == [["quality"], ["math", "mine", "both"]]
 
 
 def test_the_cluster_file_is_valid_for_ray() -> None:

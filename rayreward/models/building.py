@@ -8,7 +8,7 @@ Both read the same checkpoint and recognise the same family, so that they fit. N
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from rayreward.models.template import RewardTemplate, Template
 from rayreward.models.tokenising import EosRule, Rules, Tokens, fits_model, load_tokenizer
 
 if TYPE_CHECKING:
+    from rayreward.models.golden import Verdict
     from rayreward.models.probing import StartProbe
 
 _log = logging.getLogger(__name__)
@@ -49,8 +50,12 @@ def build_template(settings: ModelSettings) -> Template:
     return _template_of(checkpoint, family, Tokens(tokenizer, rules), settings)
 
 
-def build_backend(settings: ModelSettings) -> Backend:
+def build_backend(settings: ModelSettings, *, tell: Callable[[str], None] | None = None) -> Backend:
     """What runs this model; its weights are read by `Backend.load`.
+
+    Args:
+        settings: what to build.
+        tell: is told what loading does beside reading weights: "probe".
 
     Raises:
         RewardLoadError: no such checkpoint, one that is no reward model, or one that the backend cannot run.
@@ -63,20 +68,32 @@ def build_backend(settings: ModelSettings) -> Backend:
         from rayreward.models.vllm_building import build_vllm
 
         return build_vllm(checkpoint, family, settings)
-    return LoadingBackend(checkpoint, family, settings)
+    return LoadingBackend(checkpoint, family, settings, tell=tell)
 
 
 class LoadingBackend:
     """The backend that the settings name; "auto" takes the packed one, and the padded one where that cannot run it.
 
     Which one it is is known after `load`, since only the loaded model shows whether it can be packed.
+
+    Attributes:
+        verdict: what the probe has found at `load`; None where there was none.
     """
 
     steps_overlap = False
 
-    def __init__(self, checkpoint: Checkpoint, family: Family, settings: ModelSettings) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        family: Family,
+        settings: ModelSettings,
+        *,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         self._checkpoint, self._family, self._settings = checkpoint, family, settings
         self._backend: Backend | None = None
+        self._tell = tell
+        self.verdict: Verdict | None = None
 
     @property
     def chosen(self) -> Backend:
@@ -129,8 +146,13 @@ class LoadingBackend:
         probe = self._probe(trunk_and_head)
         backend = self._load_backend(trunk_and_head)
         if probe is not None:
-            probe.check(backend)
+            self._say("probe")
+            self.verdict = probe.check(backend)
         return backend
+
+    def _say(self, doing: str) -> None:
+        if self._tell is not None:
+            self._tell(doing)
 
     def _probe(self, trunk_and_head: tuple[Any, Any]) -> StartProbe | None:
         """The plain forward's own scores, before a backend changes the trunk's attention."""
@@ -139,6 +161,7 @@ class LoadingBackend:
             return None
         from rayreward.models.probing import StartProbe
 
+        self._say("probe")
         return StartProbe(self._checkpoint.name, *trunk_and_head, dtype=settings.dtype, max_length=settings.max_length)
 
     def _load_backend(self, trunk_and_head: tuple[Any, Any]) -> Backend:

@@ -1,53 +1,69 @@
-"""A neural reward model with one output, from a Hugging Face sequence-classification checkpoint.
+"""A neural reward model as a reward: templates in front, a backend behind, one queue of steps between.
 
-What arrives: samples. What leaves: one raw logit a sample, in fp32. Each sample is one forward pass of its own, at
-its true length: no padding, so no pad token can move the position that is scored, and a score does not depend on
-its neighbours. Weights are loaded when the replica starts, or at the first score.
+What arrives: samples, from several callers at once. What leaves: one output a sample, in order: the score that the
+checkpoint means (normalised where it says so) beside the raw one, both in fp32. Samples are tokenised on their
+callers' threads while the device works; whatever waits when it is free fills its next step (`StepQueue`). A sample
+that cannot be encoded, or that the model cannot score, fails alone. Weights are loaded when the replica starts, or at
+the first score.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import dataclasses
+import math
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rayreward.errors import ConfigError, InvalidInputError, MissingExtraError, RewardLoadError
+from rayreward.condition import Condition
+from rayreward.errors import RewardLoadError
 from rayreward.function import Isolation, RewardFunction
-from rayreward.outcome import failed_output, to_output
-from rayreward.types import RewardOutput, Sample
+from rayreward.models.backend import Backend
+from rayreward.models.building import build_backend, build_template
+from rayreward.models.inputs import ModelInput, Reading
+from rayreward.models.pair_template import PairTemplate
+from rayreward.models.settings import ModelSettings
+from rayreward.models.step_line import Answer
+from rayreward.models.step_queue import StepQueue, StepStats
+from rayreward.models.template import Template
+from rayreward.models.weights import weights_digest
+from rayreward.outcome import failed_output
+from rayreward.types import MetricRewardOutput, RewardOutput, Sample
 from rayreward.versioning import content_version
 
-_EDGE_BYTES = 1 << 20
-"""How much of either end of a weight file is hashed; whole files would cost minutes for large models."""
+_NOT_CONTENT = frozenset({"model_path", "revision", "device", "max_step_tokens", "probe"})
+"""Settings that say where and in which portions a model computes; of the first two, what lies there counts."""
 
 
 class RewardModel(RewardFunction):
-    """The score that a ``*ForSequenceClassification`` checkpoint with one label gives. Range: whatever it learned.
+    """The score that a reward model gives. Range: whatever it learned.
 
     The text is the trainer's own where it sent one (OpenRLHF's `query`: special tokens as they are, none added but an
     encoder's own); else the chat template of the tokenizer; else prompt and response as a pair, as encoders take them.
     Pictures and other parts that are no text are refused, never overlooked.
 
+    An output's metadata holds the `raw_score` beside the normalised one, the `tokens` that were read, and how many of
+    the prompt were cut (`truncated_tokens`). A model with several objectives shows them as components of weight 0: the
+    score is what the model itself makes of them. A process reward model's `step_rewards` are one a step.
+
     Args:
         model_path: a folder or a hub name.
         device: "cuda", "cpu", …; by default CUDA where there is one.
-        dtype: of the trunk: "float32", "bfloat16" or "float16". The score is read in fp32.
-        max_length: in tokens, and never more than the model has positions for; the oldest tokens are cut first (an
-            encoder's special tokens stay), and the output's metadata says how many.
-        trust_remote_code: whether the checkpoint's own Python may run. Off: it is code of strangers.
+        options: every other field of `rayreward.models.settings.ModelSettings`: `backend`, `dtype`, `max_length`,
+            `max_step_tokens`, `normalize`, `appends_eos`, `chat_template`, `head`, `quantization`, …
 
     Raises:
-        ConfigError: an unknown dtype.
-        RewardLoadError: at load: no such checkpoint, more than one label, or a head without trained weights.
+        ConfigError: an unknown option, or a value that fits no other.
+        RewardLoadError: at load: no such checkpoint, no reward model, or a head without trained weights.
         MissingExtraError: at load: torch or transformers are not installed.
 
     Example:
-        >>> reward = RewardModel(model_path="OpenAssistant/reward-model-deberta", device="cuda")
-        >>> reward.isolation
-        'thread'
+        >>> reward = RewardModel(model_path="OpenAssistant/reward-model-deberta", device="cuda", dtype="bfloat16")
+        >>> reward.isolation, reward.settings.max_length
+        ('thread', 4096)
     """
 
     isolation: Isolation = "thread"
@@ -55,150 +71,176 @@ class RewardModel(RewardFunction):
     name = "reward_model"
     timeout_s = 60.0
 
-    def __init__(
-        self,
-        model_path: str,
-        device: str | None = None,
-        *,
-        dtype: str = "float32",
-        max_length: int = 4096,
-        trust_remote_code: bool = False,
-    ) -> None:
-        if dtype not in ("float32", "bfloat16", "float16"):
-            raise ConfigError(f"RewardModel(dtype={dtype!r}): known are 'float32', 'bfloat16' and 'float16'")
-        self.model_path, self.device, self.dtype = model_path, device, dtype
-        self.max_length, self.trust_remote_code = max_length, trust_remote_code
-        self._model: Any = None
-        self._tokenizer: Any = None
+    def __init__(self, model_path: str, device: str | None = None, **options: Any) -> None:
+        self.settings = ModelSettings.from_options(model_path, device=device, **options)
+        self._forget()
+
+    def _forget(self) -> None:
+        """What lives in one process: nothing is loaded."""
         self._lock = threading.Lock()
+        self._queue: StepQueue | None = None
+        self._template: Template | None = None
+        self._condition = Condition()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_model": None, "_tokenizer": None, "_lock": None}
+        return {name: value for name, value in vars(self).items() if name not in _PROCESS_STATE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.Lock())
+        vars(self).update(state)
+        self._forget()
+
+    @property
+    def model_path(self) -> str:
+        """A folder or a hub name."""
+        return self.settings.model_path
 
     @property
     def version(self) -> str:
         """Content hash of the configuration and of the weights, where they lie on this machine."""
-        settings = {"dtype": self.dtype, "max_length": self.max_length}
-        return content_version("RewardModel", settings, _weights_digest(Path(self.model_path)) or self.model_path)
+        settings = dataclasses.asdict(self.settings)
+        content = {name: value for name, value in settings.items() if name not in _NOT_CONTENT}
+        template = self.settings.chat_template
+        if template is not None and "{" not in template and Path(template).is_file():
+            content["chat_template"] = Path(template).read_text(encoding="utf-8")
+        where = weights_digest(Path(self.model_path)) or f"{self.model_path}@{self.settings.revision}"
+        return content_version("RewardModel", content, where)
 
     @property
     def scores_in_turn(self) -> bool:
-        """One forward pass at a time."""
-        return True
+        """Calls overlap: the samples of one fill the steps of another."""
+        return False
+
+    @property
+    def serving_condition(self) -> Condition:
+        """What loading is at; then how many tokens a step computes, and whether the model is lost."""
+        queue = self._queue
+        if queue is None:
+            return self._condition
+        return dataclasses.replace(self._condition, lost=queue.lost, step_tokens=queue.step_tokens)
+
+    @property
+    def step_stats(self) -> StepStats:
+        """What the model has computed since it was loaded."""
+        return StepStats() if self._queue is None else self._queue.stats
 
     def load(self) -> None:
-        """Read tokenizer and weights, once."""
+        """Read tokenizer and weights, compare with the plain forward, and compute a first step; once."""
         with self._lock:
-            if self._model is None:
-                self._tokenizer, self._model = _load(self)
+            if self._queue is None:
+                self._queue = self._loaded()
+
+    def _loaded(self) -> StepQueue:
+        started_s = time.monotonic()
+        self._note("loading weights")
+        self._template = build_template(self.settings)
+        self._check_template(self._template)
+        backend = build_backend(self.settings, tell=self._note)
+        backend.load()
+        try:
+            self._note("warming up")
+            _warm_up(backend, self._template, self.settings)
+        except BaseException:
+            backend.close()
+            raise
+        found: dict[str, Any] = {"load_s": round(time.monotonic() - started_s, 3)}
+        verdict = getattr(backend, "verdict", None)
+        if verdict is not None:
+            found["probe"] = "; ".join(map(str, verdict.gates))
+        self._condition = Condition(found=found)
+        return StepQueue(backend)
+
+    def _check_template(self, template: Template) -> None:
+        """Refuse a model that reads something else than this reward asks it."""
+        if isinstance(template, PairTemplate):
+            raise RewardLoadError(
+                f"{type(self).__name__}: {self.model_path!r} compares two responses and scores none alone: serve it by "
+                f"PairRanker, which compares the samples of a prompt"
+            )
+
+    def _note(self, doing: str) -> None:
+        self._condition = Condition(doing)
+
+    def unload(self) -> None:
+        """Release the device; the next score loads again."""
+        with self._lock:
+            queue, self._queue, self._template = self._queue, None, None
+        if queue is not None:
+            queue.close()
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
-        """Score on a thread of its own, so that the event loop stays free while the device works."""
-        return await asyncio.to_thread(self._score_all, list(samples))
+        """Score `samples` in the model's next steps, beside those of other calls."""
+        units = await asyncio.to_thread(self._encoded, list(samples))
+        read = [unit for unit in units if isinstance(unit, ModelInput)]
+        queue = self._queue
+        if queue is None:
+            raise RuntimeError("the reward model was closed while a call was under way")
+        # As the runner has it: the limit is a sample's, and a call of n may take n times as long.
+        future = queue.ask(read, timeout_s=self.timeout_s * len(samples))
+        answered: list[Answer] = await asyncio.wrap_future(future)
+        answers = iter(answered)
+        return [_output(unit, next(answers)) if isinstance(unit, ModelInput) else failed_output(unit) for unit in units]
 
-    def _score_all(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+    def _encoded(self, samples: Sequence[Sample]) -> list[ModelInput | Exception]:
+        """The unit of each sample, or why it has none."""
         self.load()
-        return [self._score_sample(sample) for sample in samples]
-
-    def _score_sample(self, sample: Sample) -> RewardOutput:
-        import torch
-
-        try:
-            inputs, cut = self._encode(sample)
-            with self._lock, torch.inference_mode():
-                tensors = {name: torch.tensor([ids], device=self._model.device) for name, ids in inputs.items()}
-                mask = torch.ones_like(tensors["input_ids"])
-                logits = self._model(**tensors, attention_mask=mask).logits
-            output = to_output(float(logits[0, 0].float()))
-        except Exception as error:  # noqa: BLE001 - the boundary: a sample that breaks the model fails alone
-            return failed_output(error)
-        metadata = {"tokens": len(inputs["input_ids"]), **({"truncated_tokens": cut} if cut else {})}
-        return RewardOutput(output.score, metadata=metadata, failure=output.failure)
-
-    def _encode(self, sample: Sample) -> tuple[dict[str, list[int]], int]:
-        """The model's inputs, and how many tokens were cut to fit."""
-        tokenizer, limit = self._tokenizer, self._limit_tokens()
-        is_encoder = tokenizer.cls_token_id is not None
-        texts = self._texts(sample)
-        # A template writes BOS itself where the model wants one: adding special tokens again would double it.
-        options = {"add_special_tokens": is_encoder or len(texts) == 2 or not tokenizer.chat_template}
-        if not is_encoder and isinstance(sample.metadata.get("query"), str):
-            options["add_special_tokens"] = False
-        inputs = {name: ids for name, ids in tokenizer(*texts, **options).items() if name != "attention_mask"}
-        cut = max(0, len(inputs["input_ids"]) - limit)
-        if cut and is_encoder:
-            cropped = tokenizer(*texts, truncation=True, max_length=limit, **options)
-            inputs = {name: cropped[name] for name in inputs}
-        elif cut:
-            inputs = {name: ids[cut:] for name, ids in inputs.items()}
-        if not inputs["input_ids"]:
-            raise InvalidInputError("the sample's text has no token to score")
-        return inputs, cut
-
-    def _texts(self, sample: Sample) -> tuple[str, ...]:
-        """One text, or the two of a pair."""
-        unread = [kind for message in sample.messages for kind in message.unread_parts]
-        if unread:
-            raise InvalidInputError(f"the reward model reads text only, found a part of type {unread[0]!r}")
-        if isinstance(sample.metadata.get("query"), str):
-            return (sample.text,)
-        if self._tokenizer.chat_template:
-            chat = [{**message, "content": message.text} for message in sample.messages]
-            return (self._tokenizer.apply_chat_template(chat, tokenize=False),)
-        return (sample.prompt, sample.response) if sample.prompt else (sample.response,)
-
-    def _limit_tokens(self) -> int:
-        positions: int | None = getattr(self._model.config, "max_position_embeddings", None)
-        return min(self.max_length, int(self._tokenizer.model_max_length), positions or self.max_length)
+        template = self._template
+        if template is None:
+            raise RuntimeError("the reward model was closed while a call was under way")
+        return [_encode(template, sample) for sample in samples]
 
 
-def _load(reward: RewardModel) -> tuple[Any, Any]:
+_PROCESS_STATE = frozenset({"_lock", "_queue", "_template", "_condition"})
+
+
+def _warm_up(backend: Backend, template: Template, settings: ModelSettings) -> None:
+    """Compute once what is slow only once; on a GPU a whole step, so that too little memory shows now and not later.
+
+    Raises:
+        RewardLoadError: the model cannot compute.
+    """
+    short = _encode(template, Sample(prompt="What is two and two?", response="It is four."))
+    if not isinstance(short, ModelInput):
+        return  # a model that reads more than a response, of which nothing can be made up
+    units = [short]
+    if _is_on_gpu(settings):
+        full = _encode(template, Sample(prompt="word " * backend.max_length, response="It is four."))
+        if isinstance(full, ModelInput):
+            units += [full] * max(1, backend.max_step_tokens // len(full.ids))
     try:
-        import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    except ImportError as error:
-        raise MissingExtraError(
-            f"RewardModel needs torch and transformers ({error}): pip install 'rayreward[models]'"
-        ) from error
-    path, options = reward.model_path, {"trust_remote_code": reward.trust_remote_code}
-    device = reward.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        answers = backend.score(units)
+    except Exception as error:  # the boundary: the device, its driver, a checkpoint's own code
+        raise RewardLoadError(f"{settings.model_path!r} is loaded and cannot compute: {error}") from error
+    broken = next((answer for answer in answers if isinstance(answer, MemoryError)), None)
+    if broken is not None:
+        raise RewardLoadError(f"{settings.model_path!r}: {broken}") from broken
+
+
+def _is_on_gpu(settings: ModelSettings) -> bool:
+    if settings.device is not None:
+        return settings.device.startswith("cuda")
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _encode(template: Template, sample: Sample) -> ModelInput | Exception:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, truncation_side="left", **options)
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            path, dtype=getattr(torch, reward.dtype), output_loading_info=True, **options
-        )
-    except Exception as error:  # the boundary: a checkpoint's own code, and all that a library may raise for a bad one
-        raise RewardLoadError(f"RewardModel: {path!r} cannot be loaded: {error}") from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise RewardLoadError(
-            f"RewardModel: {path!r} holds no trained weights for {', '.join(missing[:3])}: its scores would be random. "
-            f"Give a checkpoint that was trained as a reward model"
-        )
-    if model.config.num_labels != 1:
-        raise RewardLoadError(f"RewardModel: {path!r} has {model.config.num_labels} labels; a reward model has one")
-    # Without a pad id, decoders read the last position; with one they skip every trailing token that equals it,
-    # which is the end-of-text token itself in many checkpoints.
-    model.config.pad_token_id = None
-    return tokenizer, model.to(device).eval()
+        return template.encode(sample)
+    except Exception as error:  # noqa: BLE001 - the boundary: a strange sample, or a tokenizer that breaks on it
+        return error
 
 
-def _weights_digest(folder: Path) -> str | None:
-    """A hash over the checkpoint's files: whole for small ones, both ends and the size for large ones."""
-    if not folder.is_dir():
-        return None
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*")):
-        if path.suffix not in (".json", ".safetensors", ".bin", ".model", ".txt"):
-            continue
-        size = path.stat().st_size
-        digest.update(f"{path.name}:{size}:".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_EDGE_BYTES))
-            if size > 2 * _EDGE_BYTES:
-                file.seek(-_EDGE_BYTES, 2)
-            digest.update(file.read(_EDGE_BYTES))
-    return digest.hexdigest()
+def _output(unit: ModelInput, answer: Answer) -> RewardOutput:
+    """The output of what the model says of one unit."""
+    metadata: dict[str, Any] = {"tokens": len(unit.ids)}
+    if unit.truncated_tokens:
+        metadata["truncated_tokens"] = unit.truncated_tokens
+    if not isinstance(answer, Reading):
+        return RewardOutput(metadata=metadata, failure=failed_output(answer).failure)
+    if math.isfinite(answer.raw):
+        metadata["raw_score"] = answer.raw
+    try:
+        objectives = {name: MetricRewardOutput(value, weight=0.0) for name, value in answer.heads.items()}
+        return RewardOutput(answer.score, objectives, step_rewards=answer.steps, metadata=metadata)
+    except Exception as error:  # noqa: BLE001 - a NaN is an invalid output of this sample
+        return RewardOutput(metadata=metadata, failure=failed_output(error).failure)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from rayreward.decorator import reward_function
 from rayreward.function import RewardFunction
 from rayreward.judges.judge import LLMJudge
+from rayreward.judges.listwise import ListwiseJudge
+from rayreward.judges.pairwise import PairwiseJudge
 from rayreward.judges.rubric import RubricJudge
 from rayreward.models.hosted import HostedRewardModel
 from rayreward.models.reward_model import RewardModel
 from rayreward.rewards.code_execution import CodeExecutionReward
 from rayreward.rewards.composite import CompositeReward
+from rayreward.rewards.ensemble import EnsembleReward
 from rayreward.rewards.final_answer import FinalAnswerReward
 from rayreward.rewards.format import FormatReward
 from rayreward.rewards.function import FunctionReward
@@ -22,6 +25,7 @@ from rayreward.rewards.length import LengthReward
 from rayreward.rewards.math import MathReward
 from rayreward.rewards.multiple_choice import MultipleChoiceReward
 from rayreward.rewards.overlong import OverlongReward
+from rayreward.rewards.pair_ranker import PairRanker
 from rayreward.rewards.repetition import RepetitionReward
 from rayreward.rewards.similarity import SimilarityReward
 from rayreward.rewards.tag_count import TagCountReward
@@ -30,6 +34,7 @@ from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
 BUILTINS: dict[str, type[RewardFunction]] = {
     "code_execution": CodeExecutionReward,
     "composite": CompositeReward,
+    "ensemble": EnsembleReward,
     "final_answer": FinalAnswerReward,
     "format": FormatReward,
     "function_calling": FunctionCallingReward,
@@ -39,10 +44,13 @@ BUILTINS: dict[str, type[RewardFunction]] = {
     "keyword": KeywordReward,
     "language_consistency": LanguageConsistencyReward,
     "length": LengthReward,
+    "listwise_judge": ListwiseJudge,
     "llm_judge": LLMJudge,
     "math": MathReward,
     "multiple_choice": MultipleChoiceReward,
     "overlong": OverlongReward,
+    "pair_ranker": PairRanker,
+    "pairwise_judge": PairwiseJudge,
     "repetition": RepetitionReward,
     "reward_model": RewardModel,
     "rubric_judge": RubricJudge,
@@ -55,6 +63,7 @@ __all__ = [
     "BUILTINS",
     "CodeExecutionReward",
     "CompositeReward",
+    "EnsembleReward",
     "FinalAnswerReward",
     "FormatReward",
     "FunctionCallingReward",
@@ -66,10 +75,13 @@ __all__ = [
     "LLMJudge",
     "LanguageConsistencyReward",
     "LengthReward",
+    "ListwiseJudge",
     "MathReward",
     "MetricRewardOutput",
     "MultipleChoiceReward",
     "OverlongReward",
+    "PairRanker",
+    "PairwiseJudge",
     "RepetitionReward",
     "RewardFunction",
     "RewardModel",

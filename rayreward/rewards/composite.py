@@ -8,8 +8,10 @@ from typing import Any
 
 from rayreward.boundary import score_guarded
 from rayreward.compose import Method, Part, Rule, check_parts, combine, gate_is_open
+from rayreward.condition import Condition
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
+from rayreward.grouping import positions_of_groups
 from rayreward.types import RewardOutput, Sample
 
 
@@ -18,13 +20,16 @@ class CompositeReward(RewardFunction):
 
     Parts run side by side, within the longest of their deadlines. With ``combine="gate"`` the checks run first, in
     order, and a sample that one of them stops never reaches what comes after (so a model or a judge is not paid for
-    it); with "first_valid" a part runs only for samples that have no score yet.
+    it); with "first_valid" a part runs only for samples that have no score yet. A part that compares the samples of a
+    prompt always sees whole groups.
 
     Args:
         parts: ``(reward, weight)`` pairs, ``(reward, weight, name)`` triples, or a ``{name: reward}`` dict.
         combine: how: see `rayreward.compose.Rule`.
         threshold: what a check or an all_pass part must reach.
         closed_score: the score of a sample that a gate stops.
+        penalty: of mean_minus_std, in standard deviations.
+        min_members: parts may fail where so many have a score.
         optional: names of parts whose failure does not fail the sample.
 
     Raises:
@@ -46,6 +51,8 @@ class CompositeReward(RewardFunction):
         *,
         threshold: float = 0.5,
         closed_score: float = 0.0,
+        penalty: float = 1.0,
+        min_members: int | None = None,
         optional: Sequence[str] = (),
     ) -> None:
         listed = [(reward, 1.0, name) for name, reward in parts.items()] if isinstance(parts, Mapping) else parts
@@ -56,7 +63,10 @@ class CompositeReward(RewardFunction):
             name = _free_name(name, rewards)
             rewards[name] = reward
             self.parts.append(Part(name, weight, name not in optional))
-        self.rewards, self.rule = rewards, Rule(combine, threshold, closed_score)
+        self.rewards, self.rule = (
+            rewards,
+            Rule(combine, threshold, closed_score, penalty=penalty, min_members=min_members),
+        )
         check_parts(self.parts, self.rule)
         unknown = set(optional) - rewards.keys()
         if unknown:
@@ -77,6 +87,11 @@ class CompositeReward(RewardFunction):
         return any(reward.compares_groups for reward in self.rewards.values())
 
     @property
+    def scores_batches(self) -> bool:
+        """No: some of its parts may score sample by sample, and the deadline is a sample's."""
+        return False
+
+    @property
     def is_async(self) -> bool:
         """Whether a part is."""
         return any(reward.is_async for reward in self.rewards.values())
@@ -85,6 +100,16 @@ class CompositeReward(RewardFunction):
         """Load every part."""
         for reward in self.rewards.values():
             reward.load()
+
+    def unload(self) -> None:
+        """Unload every part."""
+        for reward in self.rewards.values():
+            reward.unload()
+
+    @property
+    def serving_condition(self) -> Condition:
+        """That of its parts together."""
+        return Condition.of_all({name: reward.serving_condition for name, reward in self.rewards.items()})
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Score `samples` by all parts that the rule needs."""
@@ -104,11 +129,13 @@ class CompositeReward(RewardFunction):
         for part in self.parts:
             if not waiting:
                 break
-            name, ascore = part.name, self.rewards[part.name].ascore
-            outputs = await score_guarded(ascore, [samples[index] for index in waiting])
+            name, reward = part.name, self.rewards[part.name]
+            asked = _whole_groups(samples, waiting) if reward.compares_groups else waiting
+            scored = await score_guarded(reward.ascore, [samples[index] for index in asked])
+            outputs = dict(zip(asked, scored, strict=True))
             going_on = []
-            for index, output in zip(waiting, outputs, strict=True):
-                by_sample[index][name] = output
+            for index in waiting:
+                output = by_sample[index][name] = outputs[index]
                 if self.rule.method == "first_valid":
                     needs_next = not output.is_valid
                 else:
@@ -117,6 +144,12 @@ class CompositeReward(RewardFunction):
                     going_on.append(index)
             waiting = going_on
         return by_sample
+
+
+def _whole_groups(samples: Sequence[Sample], wanted: Sequence[int]) -> list[int]:
+    """The positions of all siblings of the samples that are wanted: with fewer to compare, scores would be others."""
+    groups = [positions for positions in positions_of_groups(samples) if not set(positions).isdisjoint(wanted)]
+    return sorted(position for positions in groups for position in positions)
 
 
 def _read_part(item: Any, position: int) -> tuple[RewardFunction, float, str]:

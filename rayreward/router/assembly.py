@@ -2,7 +2,8 @@
 
 What arrives: samples of a reward that compares groups: whole groups in one call, or members one by one, in requests of
 their own. What leaves: one output a sample, in order; every group travels in one call, under an id that no other group
-in the router has. A group that is not whole in time fails as such: scored with fewer, its scores would be others.
+in the router has. A group that is not whole in time fails as such: scored with fewer, its scores would be others. One
+that nobody answers for may be asked for again as a whole; one that was scored in part may not.
 
 A sample's group is its `group_id`, else its run and prompt; its size is its `group_size`, else what its request says,
 else the reward's configuration. Where nobody says, a call's samples of one prompt are the group. The asyncio shell
@@ -21,7 +22,7 @@ from rayreward.grouping import missing_members
 from rayreward.outcome import failed_output
 from rayreward.router.groups import GroupBarrier, OpenGroup
 from rayreward.router.terms import Ask, Clock, Terms, too_late
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput, Sample
 
 
 @dataclass(slots=True, eq=False)
@@ -78,10 +79,11 @@ class Assembly:
         joined = [self._join(key, size, _Member(samples[at], party, at, terms)) for key, size, at in waiting]
         try:
             if whole:
-                tagged = [self._tagged([samples[at] for at in members]) for members in whole]
-                outputs = await self._ask([sample for members in tagged for sample in members], terms)
-                for at, output in zip(itertools.chain.from_iterable(whole), outputs, strict=True):
-                    party.outputs[at] = output
+                tagged = [self._tagged([samples[at] for at in members], size=len(members)) for members in whole]
+                outputs = iter(await self._ask([sample for members in tagged for sample in members], terms))
+                for members in whole:
+                    for at, output in zip(members, _final([next(outputs) for _ in members]), strict=True):
+                        party.outputs[at] = output
             if party.missing:
                 await self._wait(party, terms.after(self._now() - started_s).timeout_s)
         finally:
@@ -148,7 +150,8 @@ class Assembly:
             caller=members[0].terms.caller,
         )
         try:
-            outputs = await self._ask(self._tagged([member.sample for member in members], size=size), terms)
+            tagged = self._tagged([member.sample for member in members], size=size)
+            outputs = _final(await self._ask(tagged, terms))
         except asyncio.CancelledError as error:
             outputs = [failed_output(error)] * len(members)
             raise
@@ -165,13 +168,27 @@ class Assembly:
         except TimeoutError:
             return  # what has not come is late
 
-    def _tagged(self, members: Sequence[Sample], size: int | None = None) -> list[Sample]:
+    def _tagged(self, members: Sequence[Sample], *, size: int) -> list[Sample]:
         """The samples as one group with an id of its own: another run's group of that name is another group."""
         group_id = f"{members[0].group_id or 'prompt'}#{next(self._numbers)}"
         return [_in_group(sample, group_id, sample.group_size or size) for sample in members]
 
 
-def _in_group(sample: Sample, group_id: str, size: int | None) -> Sample:
+def _final(outputs: list[RewardOutput]) -> list[RewardOutput]:
+    """What nobody answered for, among siblings with scores, is an error: asked for again it would wait for them."""
+    lost = [
+        at for at, output in enumerate(outputs) if output.failure and output.failure.kind is FailureKind.UNAVAILABLE
+    ]
+    if not any(output.is_valid for output in outputs):
+        return outputs
+    for at in lost:
+        was = outputs[at]
+        text = f"it was unavailable while its siblings were scored ({was.failure})"
+        outputs[at] = RewardOutput.failed(FailureKind.ERROR, text, metrics=was.metrics, metadata=was.metadata)
+    return outputs
+
+
+def _in_group(sample: Sample, group_id: str, size: int) -> Sample:
     changed = copy.copy(sample)
     object.__setattr__(changed, "group_id", group_id)  # nobody else has seen this copy yet
     object.__setattr__(changed, "group_size", size)

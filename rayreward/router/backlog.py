@@ -46,6 +46,7 @@ class ReplicaNumbers(NamedTuple):
         wished_replicas, wish_left_s: remembered until the wish ends, whatever else is forgotten.
         in_flight_samples: in this replica now.
         idle_s: since a sample was last here; 0 while one is.
+        call_tokens: that one call to it should carry; 0 where its reward counts none.
     """
 
     told_at_s: float = 0.0
@@ -56,6 +57,7 @@ class ReplicaNumbers(NamedTuple):
     wish_left_s: float = 0.0
     in_flight_samples: float = 0.0
     idle_s: float = NEVER_S
+    call_tokens: float = 0.0
 
     def published(self) -> dict[str, float]:
         """As Serve's ``record_autoscaling_stats`` wants it."""

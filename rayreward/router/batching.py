@@ -11,7 +11,7 @@ Pure: no clock, no tasks, no sockets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, NamedTuple, TypeVar
 
 from rayreward.router.turns import Turns
@@ -38,7 +38,7 @@ class BatchLimits:
 
 
 class Waiting(NamedTuple):
-    """How much waits; tokens are 0 where no limit asks for them."""
+    """How much waits; tokens are 0 where nobody has counted them."""
 
     samples: int = 0
     size_bytes: int = 0
@@ -69,6 +69,10 @@ class BatchQueue(Generic[T]):
         """How much that is."""
         return Waiting(self._item_count, self._size_bytes, self._tokens)
 
+    def limit_tokens(self, max_tokens: int | None) -> None:
+        """Hold so many tokens a batch from now on; what waits already counts as it was added."""
+        self._limits = replace(self._limits, max_tokens=max_tokens)
+
     @property
     def has_full_batch(self) -> bool:
         """Whether so much waits that the next batch cannot grow."""
@@ -94,8 +98,7 @@ class BatchQueue(Generic[T]):
         self._waiting.extend(units, rank=rank, caller=caller)
         self._item_count += item_count
         self._size_bytes += sum([size_bytes for _, size_bytes, _ in units])
-        if self._limits.max_tokens is not None:
-            self._tokens += sum([tokens for _, _, tokens in units])
+        self._tokens += sum([tokens for _, _, tokens in units])
 
     def take(self, at_most: int | None = None) -> list[T]:
         """The next batch, of `at_most` so many items where that is less than the limit; empty where nothing waits."""
@@ -110,10 +113,9 @@ class BatchQueue(Generic[T]):
             items, more_bytes, more_tokens = unit
             if batch and (len(batch) + len(items) > max_samples or size_bytes + more_bytes > max_bytes):
                 return False
-            if max_tokens is not None:
-                if batch and tokens + more_tokens > max_tokens:
-                    return False
-                tokens += more_tokens
+            if max_tokens is not None and batch and tokens + more_tokens > max_tokens:
+                return False
+            tokens += more_tokens
             batch.extend(items)
             size_bytes += more_bytes
             return True

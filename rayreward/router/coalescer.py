@@ -127,7 +127,7 @@ class Coalescer:
         self._send, self._slot_count, self._now = send, slot_count, now
         self._free_slots, self._full_slot_count = slot_count + full_slot_count, full_slot_count
         self._queue: BatchQueue[Entry] = BatchQueue(limits)
-        self._counts_tokens = limits.max_tokens is not None
+        self._configured_tokens, self._counts_tokens = limits.max_tokens, limits.max_tokens is not None
         self._gather, self._sizer = gather, sizer
         self._pump_timer: asyncio.Handle | None = None
         self._turn: _Turn | None = None
@@ -194,6 +194,12 @@ class Coalescer:
         """Whether a replica takes its calls in turn: see `BatchSizer`."""
         if self._sizer is not None:
             self._sizer.takes_turns = takes_turns
+
+    def limit_tokens(self, call_tokens: int | None) -> None:
+        """What the reward says that a call should carry; what is configured goes before it."""
+        if self._configured_tokens is None:
+            self._counts_tokens = call_tokens is not None
+            self._queue.limit_tokens(call_tokens)
 
     def resize(self, slot_count: int, spread: Spread | None = None) -> None:
         """Have so many slots from now on, over these replicas; batches that are under way are left to their end."""

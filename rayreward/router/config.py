@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 
 import pydantic
 
+from rayreward.environment import with_environment
 from rayreward.errors import ConfigError, RewardLoadError
 from rayreward.router.admission import AdmissionPolicy
 from rayreward.spec import RewardSpec
@@ -152,6 +153,6 @@ def read_service_config(path: str | Path) -> ServiceConfig:
         data = applications[0].get("args") or {}
     if not isinstance(data, Mapping):
         raise ConfigError(f"{path}: must be a mapping with 'rewards', found {type(data).__name__}")
-    config = ServiceConfig.parse(data, source=str(path))
+    config = ServiceConfig.parse(with_environment(data, os.environ, source=str(path)), source=str(path))
     config.check_loadable(str(path))
     return config

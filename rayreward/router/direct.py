@@ -60,6 +60,9 @@ class Direct:
     def take_turns(self, takes_turns: bool) -> None:
         """It does."""
 
+    def limit_tokens(self, call_tokens: int | None) -> None:
+        """It makes no calls."""
+
     def resize(self, slot_count: int, spread: Spread | None = None) -> None:
         """It has no slots."""
 

@@ -5,9 +5,16 @@ What arrives: a reward, where it is loaded. What leaves: its facts, which travel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from rayreward.condition import Condition
 from rayreward.function import RewardFunction
+
+STEPS_A_CALL = 2
+"""Of a model, that one call is to fill. The router estimates tokens from characters, and counts a prompt once for each
+of its samples where the model computes it once: a call of one step's estimate would leave the step half empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +29,10 @@ class RewardFacts:
         compares_groups: whether all samples of a prompt must be seen together.
         scores_one_by_one: whether a sample's failure can only be its own, and not its whole call's.
         takes_turns: whether a replica's second call waits there for its first.
-        crash_loop: what is wrong, while its processes end again and again without an answer between.
+        call_tokens: that one call should carry, of a reward whose model computes in steps; None where none counts.
+        found: what loading has found, for people.
+        crash_loop: what is wrong, while its processes end again and again without an answer between, or its model is
+            lost.
         reload_failure: why the latest configuration is not served and these facts are of an older one.
     """
 
@@ -32,6 +42,8 @@ class RewardFacts:
     compares_groups: bool = False
     scores_one_by_one: bool = True
     takes_turns: bool = False
+    call_tokens: int | None = None
+    found: Mapping[str, Any] = field(default_factory=dict)
     crash_loop: str | None = None
     reload_failure: str | None = None
 
@@ -46,6 +58,7 @@ class RewardFacts:
         reload_failure: str | None = None,
     ) -> RewardFacts:
         """The facts of a loaded reward; `process_count` is how many killable processes a replica has for it."""
+        condition = reward.serving_condition
         takes_turns = process_count == 1 if reward.isolation == "process" else reward.scores_in_turn
         return cls(
             version=version,
@@ -56,6 +69,13 @@ class RewardFacts:
             compares_groups=reward.compares_groups,
             scores_one_by_one=reward.scores_one_by_one,
             takes_turns=takes_turns,
-            crash_loop=crash_loop,
+            call_tokens=call_tokens(condition),
+            found=condition.found,
+            crash_loop=crash_loop or condition.lost,
             reload_failure=reload_failure,
         )
+
+
+def call_tokens(condition: Condition) -> int | None:
+    """What one call should carry, for a reward in this condition."""
+    return None if condition.step_tokens is None else STEPS_A_CALL * condition.step_tokens

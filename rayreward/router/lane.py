@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rayreward.errors import RolloutError
@@ -43,6 +43,19 @@ _UNTOLD_S = 1.0
 """Samples that have waited so long since replicas heard of any are worth a call of their own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a replica does that is not ready yet.
+
+    Attributes:
+        doing: "loading weights", "warming up", …
+        for_s: seconds since it began to start; None where nobody knows.
+    """
+
+    doing: str
+    for_s: float | None
+
+
 @dataclass(slots=True)
 class Lane:
     """One reward's way through the router; `open_lane` makes it.
@@ -58,6 +71,7 @@ class Lane:
         replica_count: that run, as Serve said last; None where it has not been asked.
         slots: how many calls that many take; None where their number says nothing.
         now: the clock, in seconds.
+        start: what the replica that starts is at, as far as it has said.
     """
 
     coalescer: Coalescer | PromptQueues | Direct
@@ -70,6 +84,7 @@ class Lane:
     replica_count: int | None = None
     slots: Slots | None = None
     now: Clock = time.monotonic
+    start: Start | None = None
     breaker: Breaker | None = None
     lookup: Lookup | None = None
     assembly: Assembly | None = None
@@ -78,11 +93,17 @@ class Lane:
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _learner_count: int = 0
     _told_s: float = float("-inf")
+    _opened_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._opened_s = self.now()
 
     def learn(self, facts: RewardFacts) -> None:
         """A replica has told what the reward is."""
         self.facts, self.version, self.description, self.is_ready = facts, facts.version, facts.description, True
         self.coalescer.take_turns(facts.takes_turns)
+        self.coalescer.limit_tokens(facts.call_tokens)
+        self.start = None
         self._learned.set()
 
     def note_version(self, version: str) -> None:
@@ -232,8 +253,15 @@ class Lane:
             extra["prescaled_replicas"] = wish
         if self.facts is not None:
             told = {"crash_loop": self.facts.crash_loop, "reload_failure": self.facts.reload_failure}
-            extra |= {key: what for key, what in told.items() if what is not None}
+            extra |= {key: what for key, what in told.items() if what is not None} | dict(self.facts.found)
+        if self.state == "starting":
+            extra["starting"] = asdict(self.start or self._unsaid_start)
         return RewardInfo(name, self.state, self.version, self.description, self.replica_count, extra)
+
+    @property
+    def _unsaid_start(self) -> Start:
+        """While no replica says anything: none is placed yet, for want of a GPU perhaps."""
+        return Start("waiting for a replica", None if self.is_ready else round(self.now() - self._opened_s, 1))
 
     def stats(self, name: str) -> LaneStats:
         """What is going on."""

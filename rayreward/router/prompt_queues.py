@@ -47,6 +47,7 @@ class PromptQueues:
         self._running, self._open = running, open_queue
         self._queues: dict[str | None, Coalescer] = {}
         self._takes_turns = self._is_closed = False
+        self._call_tokens: int | None = None
         self.stats = CoalescerStats()
 
     @property
@@ -92,6 +93,12 @@ class PromptQueues:
         for queue in self._queues.values():
             queue.take_turns(takes_turns)
 
+    def limit_tokens(self, call_tokens: int | None) -> None:
+        """What the reward says that a call should carry; see `Coalescer.limit_tokens`."""
+        self._call_tokens = call_tokens
+        for queue in self._queues.values():
+            queue.limit_tokens(call_tokens)
+
     def resize(self, slot_count: int, spread: Spread | None = None) -> None:
         """Each replica has the slots that it has, however many there are."""
 
@@ -107,6 +114,7 @@ class PromptQueues:
             queue = self._queues[replica] = self._open(replica)
             queue.stats = self.stats  # counted together, and kept when a replica goes
             queue.take_turns(self._takes_turns)
+            queue.limit_tokens(self._call_tokens)
         return queue
 
     def _forget_all_but(self, running: Sequence[str]) -> None:

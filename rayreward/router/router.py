@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rayreward.errors import UnknownRewardError, did_you_mean
 from rayreward.log.record import LogRecord, RewardLog
@@ -219,6 +220,12 @@ class Router:
     def starting(self) -> list[str]:
         """Rewards that should have a replica and have none that loaded them; one that may sleep is never among them."""
         return [name for name, lane in self.lanes.items() if not (lane.is_ready or lane.can_sleep)]
+
+    @property
+    def starts(self) -> dict[str, Any]:
+        """What each of those that start is at."""
+        infos = {name: self.lanes[name].info(name) for name in self.starting}
+        return {name: info.extra["starting"] for name, info in infos.items() if "starting" in info.extra}
 
     @property
     def is_ready(self) -> bool:

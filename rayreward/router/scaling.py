@@ -52,6 +52,7 @@ class Demand:
         idle_s: since a sample was last in a replica.
         told_at_s: when the router said so; an older word than the last one counts for nothing.
         wished_replicas, wish_left_s: what `prescale` asks for, and for how much longer.
+        call_tokens: that one call carries, as replicas with a model say; 0 where none does.
     """
 
     waiting_samples: float = 0.0
@@ -63,6 +64,7 @@ class Demand:
     told_at_s: float = 0.0
     wished_replicas: int = 0
     wish_left_s: float = 0.0
+    call_tokens: float = 0.0
 
     @classmethod
     def of(cls, replicas: Sequence[ReplicaNumbers], *, calls: float) -> Demand:
@@ -80,6 +82,7 @@ class Demand:
             told_at_s=newest.told_at_s,
             wished_replicas=int(newest.wished_replicas),
             wish_left_s=newest.wish_left_s,
+            call_tokens=max(replica.call_tokens for replica in replicas),
         )
 
 
@@ -163,7 +166,7 @@ class Scaler:
         kinds = [
             (demand.waiting_samples, capacity.batch_samples, "samples"),
             (demand.waiting_bytes, capacity.batch_bytes, "bytes"),
-            (demand.waiting_tokens, capacity.batch_tokens or math.inf, "tokens"),
+            (demand.waiting_tokens, capacity.batch_tokens or demand.call_tokens or math.inf, "tokens"),
         ]
         waiting, a_call, kind = max(kinds, key=lambda one: one[0] / one[1]) if waits else (0.0, 1.0, "samples")
         replicas = max(0, math.ceil((calls + waiting / a_call) / capacity.calls - _SLACK_REPLICAS))

@@ -6,6 +6,7 @@ or `serve.run`. Nothing is started here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig
 
+from rayreward.environment import with_environment
 from rayreward.errors import ConfigError
 from rayreward.router.config import ServiceConfig, read_service_config
 from rayreward.router.prescale import DEFAULT_MAX_REPLICAS
@@ -68,6 +70,7 @@ def build(args: Mapping[str, Any] | None = None) -> Application:
         if args:
             raise ConfigError(f"application args: config_file takes no further keys, found {', '.join(sorted(args))}")
         return build_app(read_service_config(Path(path)))
+    args = with_environment(args, os.environ, source="application args")
     config = ServiceConfig.parse(args, source="application args")
     config.check_loadable("application args")
     return build_app(config)
@@ -116,7 +119,7 @@ def _reward_deployment(spec: RewardSpec, name: str) -> Any:
             batch_bytes=spec.max_batch_bytes,
             batch_tokens=spec.max_batch_tokens,
         )
-    if spec.prompt_affinity:
+    if spec.keeps_prompts_together:
         from rayreward.serve.aiming import aimed_config  # it builds on what Ray may move: only who asks for it depends
 
         options["request_router_config"] = aimed_config(name)

@@ -244,7 +244,8 @@ class Door:
     async def _ready(self, _request: Request) -> Answer:
         starting = self._router.starting
         status = "starting" if starting else "ready"
-        return Answer(encode({"status": status, "starting": starting}), 503 if starting else 200)
+        told = {"status": status, "starting": starting, "starts": self._router.starts}
+        return Answer(encode(told), 503 if starting else 200)
 
     async def _service(self, _request: Request) -> Answer:
         return Answer(encode(self.service))

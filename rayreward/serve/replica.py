@@ -22,10 +22,11 @@ import cloudpickle
 import pydantic
 
 from rayreward.batches import OutputBatch
-from rayreward.errors import ConfigError, shown
+from rayreward.errors import ConfigError, ServiceUnavailableError, shown
 from rayreward.function import RewardFunction
 from rayreward.router.backlog import Backlog, BacklogMemory
-from rayreward.router.facts import RewardFacts
+from rayreward.router.facts import RewardFacts, call_tokens
+from rayreward.serve.starting import telling_start
 from rayreward.spec import RewardSpec
 from rayreward.strict import StrictModel
 from rayreward.types import RewardOutput, Sample, Timings
@@ -63,7 +64,8 @@ class RewardReplica:
         self._reloading = asyncio.Lock()
         self._memory = BacklogMemory(now=time.monotonic)
         runner = self._runner = ReplaceableRunner(build_runner(self._reward, process_count=spec.process_count))
-        await runner.start()
+        async with telling_start(lambda: self._reward.serving_condition):
+            await runner.start()
         # What is loaded by now stays: the collector need not walk through Ray and the reward's libraries again.
         gc.collect()
         gc.freeze()
@@ -119,8 +121,15 @@ class RewardReplica:
                 self._reload_failure = None
 
     async def check_health(self) -> None:
-        """Serve asks for the first time when the replica has started, its first `reconfigure` included."""
+        """Serve asks for the first time when the replica has started, its first `reconfigure` included.
+
+        Raises:
+            ServiceUnavailableError: the reward's model is lost: Serve starts another replica.
+        """
         self._has_started = True
+        lost = self._started().condition.lost
+        if lost is not None:
+            raise ServiceUnavailableError(f"reward {self._spec.name!r}: {lost}")
 
     async def _reload(self, user_config: Any) -> None:
         config = ReloadConfig.parse(user_config, source=f"user_config of reward {self._spec.name!r}")
@@ -154,4 +163,5 @@ class ScaledReplica(RewardReplica):
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """What Serve's controller is told, some times a second."""
-        return self._memory.numbers().published()
+        tokens = call_tokens(self._started().condition) or 0
+        return self._memory.numbers()._replace(call_tokens=tokens).published()

@@ -36,6 +36,7 @@ from rayreward.serve.kept import KeptRollouts
 from rayreward.serve.kept_means import KeptMeans
 from rayreward.serve.listener import start_listener
 from rayreward.serve.running import running_replicas
+from rayreward.serve.starting import keep_starts_known
 from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
@@ -66,6 +67,7 @@ class RewardService:
         self._listener = await start_listener(self._door, config.listen)
         loop = asyncio.get_running_loop()
         watches = [keep_known(opened.lanes[name], handle) for name, handle in handles.items()]
+        watches.append(keep_starts_known(opened.lanes, _app_name()))
         watches.append(self._kept_means.keep_on(self._openrlhf.run_means))
         if opened.has_scaled:
             watches.append(keep_counted(opened.lanes))
@@ -202,7 +204,7 @@ def _open_lane(spec: RewardSpec, name: str, handle: Any) -> Lane:
     slots, most_samples = Slots(spec.max_ongoing_requests, policy.replicas.most), spec.max_batch_samples or MOST_SAMPLES
     aimed = None
     slot_count, spread = slots.of(None), slots.spread(spec.num_replicas)
-    if spec.prompt_affinity:
+    if spec.keeps_prompts_together:
         aimed = Aimed(partial(running_replicas, _app_name(), name), lambda replica: partial(send, replica=replica))
         slot_count, spread = slots.of(1), slots.spread(1)
     sizer = BatchSizer(spread, most_samples=most_samples)

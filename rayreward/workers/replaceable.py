@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rayreward.condition import Condition
 from rayreward.types import RewardOutput, Sample
 from rayreward.workers.runner import Runner
 
@@ -58,6 +59,11 @@ class ReplaceableRunner:
     def crash_loop(self) -> str | None:
         """Of the runner that the next batch is scored by; see `Runner`."""
         return self._held.runner.crash_loop
+
+    @property
+    def condition(self) -> Condition:
+        """Of the runner that the next batch is scored by; see `Runner`."""
+        return self._held.runner.condition
 
     async def start(self) -> None:
         """Start the first runner.

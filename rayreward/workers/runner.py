@@ -14,8 +14,10 @@ from typing import Protocol
 import cloudpickle
 
 from rayreward.boundary import score_guarded
+from rayreward.condition import Condition
 from rayreward.errors import RewardLoadError
 from rayreward.function import RewardFunction
+from rayreward.grouping import positions_of_groups
 from rayreward.types import FailureKind, RewardOutput, Sample
 from rayreward.workers.process import ProcessWorker
 
@@ -31,6 +33,11 @@ class Runner(Protocol):
     @property
     def crash_loop(self) -> str | None:
         """What is wrong, while its processes end again and again without an answer between."""
+        ...
+
+    @property
+    def condition(self) -> Condition:
+        """How its reward is."""
         ...
 
     async def start(self) -> None:
@@ -77,18 +84,23 @@ class InlineRunner:
         """None: there are no processes."""
         return None
 
+    @property
+    def condition(self) -> Condition:
+        """How its reward is."""
+        return self._reward.serving_condition
+
     async def start(self) -> None:
         """Load the reward, off the loop: a model may take minutes."""
         await asyncio.to_thread(self._reward.load)
 
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
-        return await self._within_deadline(score_guarded(self._reward.ascore, samples), len(samples))
+        return await self._within_deadline(score_guarded(self._reward.ascore, samples), samples)
 
-    async def _within_deadline(self, work: Awaitable[list[RewardOutput]], count: int) -> list[RewardOutput]:
-        # The limit is a sample's; only a batch reward's is its call's. A judge that is asked a few at a time, or a
-        # model that scores one after the other, needs it for each.
-        limit_s = self._timeout_s if self._reward.scores_batches else self._timeout_s * count
+    async def _within_deadline(
+        self, work: Awaitable[list[RewardOutput]], samples: Sequence[Sample]
+    ) -> list[RewardOutput]:
+        limit_s, count = self._timeout_s * self._limit_count(samples), len(samples)
         try:
             async with asyncio.timeout(limit_s):  # not wait_for, which makes a task
                 return await work
@@ -96,8 +108,18 @@ class InlineRunner:
             message = f"no answer within {limit_s:g} s for {count} samples together"
             return [RewardOutput.failed(FailureKind.TIMEOUT, message) for _ in range(count)]
 
+    def _limit_count(self, samples: Sequence[Sample]) -> int:
+        """How many times the limit: it is a sample's, a group's, and only a batch reward's is its call's.
+
+        A judge that is asked a few at a time, or a model that scores one after the other, needs it for each.
+        """
+        if not self._reward.scores_batches:
+            return len(samples)
+        return len(positions_of_groups(samples)) if self._reward.compares_groups else 1
+
     async def stop(self) -> None:
-        """Nothing is held."""
+        """Release what the reward holds, off the loop: a device may be at its last step."""
+        await asyncio.to_thread(self._reward.unload)
 
 
 class ThreadRunner(InlineRunner):
@@ -121,10 +143,11 @@ class ThreadRunner(InlineRunner):
         if self._loop is None:
             raise RuntimeError("a runner was used before its start or after its stop; this is a bug in rayreward")
         work = asyncio.run_coroutine_threadsafe(score_guarded(self._reward.ascore, samples), self._loop)
-        return await self._within_deadline(asyncio.wrap_future(work), len(samples))
+        return await self._within_deadline(asyncio.wrap_future(work), samples)
 
     async def stop(self) -> None:
-        """End the thread, as soon as the reward lets it."""
+        """Release what the reward holds, and end the thread, as soon as the reward lets it."""
+        await super().stop()
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
@@ -165,6 +188,11 @@ class ProcessRunner:
     def crash_loop(self) -> str | None:
         """What is wrong, while a process ends again and again without an answer between."""
         return next((worker.crash_loop for worker in self._workers if worker.crash_loop is not None), None)
+
+    @property
+    def condition(self) -> Condition:
+        """Nothing is known of what its processes do."""
+        return Condition()
 
     async def start(self) -> None:
         """Start all processes at once; where one cannot, none is left."""

@@ -56,9 +56,13 @@ class TestEncoder:
             expected, abs=1e-5
         )
 
-    def test_a_long_text_loses_its_oldest_words_and_keeps_its_special_tokens(self, encoder: Path) -> None:
-        output = RewardModel(str(encoder))(response="two " * 100 + "a b c d e f g h " * 4)
-        assert output.metadata == {"tokens": 32, "truncated_tokens": 102}
+    def test_a_long_response_is_refused_or_loses_its_oldest_words_and_keeps_its_special_tokens(
+        self, encoder: Path
+    ) -> None:
+        text = "two " * 100 + "a b c d e f g h " * 4
+        assert reason(RewardModel(str(encoder))(response=text)).startswith("invalid_input: ")
+        output = RewardModel(str(encoder), too_long="cut")(response=text)
+        assert output.metadata == {"tokens": 32, "truncated_tokens": 102, "raw_score": output.score}
         kept = "a b c d e f g h " * 4
         assert output.score == pytest.approx(plain_forward(encoder, kept[4:]), abs=1e-5)
 
@@ -72,7 +76,7 @@ class TestDecoder:
         output = RewardModel(str(decoder))(prompt="what is two", response="it is four")
         text = "<s> what is two </s> it is four </s>"
         assert output.score == pytest.approx(plain_forward(decoder, text, add_special_tokens=False), abs=1e-5)
-        assert output.metadata == {"tokens": 9}
+        assert output.metadata == {"tokens": 9, "raw_score": output.score}
 
     def test_the_last_token_counts_even_where_it_is_the_padding_token(self, decoder: Path) -> None:
         text = "<s> it is four </s> </s>"
@@ -84,12 +88,12 @@ class TestDecoder:
         model = RewardModel(str(decoder))
         samples = [Sample(response=text) for text in ("a", "b c d e f g h " * 5, "it is", "four")]
         together = [output.score for output in model.score(samples)]
-        assert together == [model.score([sample])[0].score for sample in samples]
+        assert together == pytest.approx([model.score([sample])[0].score for sample in samples], abs=1e-5)
 
     def test_max_length_cuts_the_oldest_tokens(self, decoder: Path) -> None:
         sample = Sample(response="x", metadata={"query": "a b c d e f"})
-        [output] = RewardModel(str(decoder), max_length=2).score([sample])
-        assert output.metadata == {"tokens": 2, "truncated_tokens": 4}
+        [output] = RewardModel(str(decoder), max_length=2, probe=False).score([sample])
+        assert output.metadata == {"tokens": 2, "truncated_tokens": 4, "raw_score": output.score}
         assert output.score == pytest.approx(plain_forward(decoder, "e f"), abs=1e-5)
 
     def test_sixteen_bits_give_about_the_same_score(self, decoder: Path) -> None:
@@ -123,18 +127,42 @@ class TestWhatBreaks:
         assert reason(outputs[1]) == "invalid_input: the reward model reads text only, found a part of type 'image_url'"
         assert reason(outputs[2]) == "invalid_input: the sample's text has no token to score"
 
-    def test_a_score_that_is_no_number_is_an_invalid_output(self, decoder: Path, tmp_path: Path) -> None:
+    def test_a_head_that_holds_no_numbers_is_refused_and_a_trunk_fails_each_sample(
+        self, decoder: Path, tmp_path: Path
+    ) -> None:
         from transformers import AutoModelForSequenceClassification
 
         shutil.copytree(decoder, tmp_path, dirs_exist_ok=True)
         model = AutoModelForSequenceClassification.from_pretrained(decoder)
+        model.model.norm.weight.data.fill_(float("nan"))
+        model.save_pretrained(tmp_path)
+        assert reason(RewardModel(str(tmp_path), probe=False)(response="it")).startswith("invalid_output: ")
         model.score.weight.data.fill_(float("nan"))
         model.save_pretrained(tmp_path)
-        assert reason(RewardModel(str(tmp_path))(response="it")).startswith("invalid_output: score must be finite")
+        with pytest.raises(RewardLoadError, match=r"score\.weight is not all finite"):
+            RewardModel(str(tmp_path)).load()
 
     def test_an_unknown_dtype_is_refused_at_once(self) -> None:
         with pytest.raises(ConfigError, match="dtype='fp8'"):
             RewardModel("anywhere", dtype="fp8")
+
+
+class TestLoading:
+    def test_the_probe_is_seen_while_it_runs_and_its_result_is_kept(
+        self, decoder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said: list[str | None] = []
+        note = RewardModel._note
+        monkeypatch.setattr(RewardModel, "_note", lambda self, doing: said.append(doing) or note(self, doing))
+        model = RewardModel(str(decoder))
+        model.load()
+        assert said == ["loading weights", "probe", "probe", "warming up"]
+        assert "raw" in model.serving_condition.found["probe"]
+        model.unload()
+        unprobed = RewardModel(str(decoder), probe=False)
+        unprobed.load()
+        assert unprobed.serving_condition.found.keys() == {"load_s"}
+        unprobed.unload()
 
 
 class TestVersion:

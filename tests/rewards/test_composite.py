@@ -152,3 +152,23 @@ class TestHowItRuns:
 def test_what_cannot_be_composed_is_refused(parts: Any, options: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         CompositeReward(parts, **options)
+
+
+class Rank(RewardFunction):
+    """The response's place in its group, by length."""
+
+    name = "rank"
+
+    def compute_group(self, samples: Sequence[Sample]) -> list[float]:
+        order = sorted(len(sample.response) for sample in samples)
+        return [float(order.index(len(sample.response))) for sample in samples]
+
+
+def test_a_part_that_compares_groups_sees_those_that_a_gate_stopped() -> None:
+    passes = ScriptedReward({"": 0.0}, default=1.0)
+    reward = CompositeReward([(passes, 1.0, "passes"), (Rank(), 1.0)], "gate", closed_score=-1.0)
+    group = [Sample(prompt=p, response=text, group_id=p, group_size=size) for p, text, size in _GROUPS]
+    assert said(reward.score(group)) == [-1.0, 1.0, 2.0, -1.0]
+
+
+_GROUPS = (("p", "", 3), ("p", "a", 3), ("p", "bb", 3), ("q", "", 1))

@@ -8,8 +8,8 @@ import pytest
 from rayreward.router.assembly import Assembly
 from rayreward.router.terms import Terms
 from rayreward.testing import ManualClock
-from rayreward.types import Sample
-from tests.router.stages import Stage, said, samples, turns
+from rayreward.types import FailureKind, Sample
+from tests.router.stages import Stage, failed, said, samples, turns
 
 
 def assembly(stage: Stage, *, group_size: int | None = None, group_wait_s: float = 600.0) -> Assembly:
@@ -159,3 +159,26 @@ async def test_closing_fails_those_whose_group_is_under_way() -> None:
     await turns()
     await front.close()
     assert [await call for call in calls] == [["cancelled"], ["cancelled"]]
+
+
+async def test_a_member_that_was_lost_while_its_siblings_were_scored_is_not_to_be_asked_for_again() -> None:
+    stage = Stage(answer=lambda sample: failed(FailureKind.UNAVAILABLE) if sample.response == "x" else 1.0)
+    front = assembly(stage)
+    assert await asked(front, samples("a", "x", group_id="g", group_size=2)) == [1.0, "error"]
+    calls = [
+        asyncio.create_task(asked(front, samples(response, group_id="g", group_size=2))) for response in ("a", "x")
+    ]
+    assert [await call for call in calls] == [[1.0], ["error"]]
+
+
+async def test_a_group_that_nobody_answered_for_may_be_asked_for_again() -> None:
+    stage = Stage(answer=lambda _: failed(FailureKind.UNAVAILABLE))
+    assert await asked(assembly(stage), samples("a", "x", group_id="g")) == ["unavailable", "unavailable"]
+
+
+async def test_twins_are_two_members() -> None:
+    stage = Stage()
+    front = assembly(stage, group_size=2)
+    calls = [asyncio.create_task(asked(front, samples("a", prompt="p"))) for _ in range(2)]
+    assert [await call for call in calls] == [[1.0], [1.0]]
+    assert stage.asked == [["a", "a"]]

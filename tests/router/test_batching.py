@@ -10,7 +10,7 @@ def taken(limits: BatchLimits, *sizes: int) -> list[list[int]]:
     queue = BatchQueue[int](limits)
     for position, size in enumerate(sizes):
         queue.add([position], size_bytes=size, tokens=size)
-    assert queue.waiting == (len(sizes), sum(sizes), sum(sizes) if limits.max_tokens else 0)
+    assert queue.waiting == (len(sizes), sum(sizes), sum(sizes))
     batches = []
     while batch := queue.take():
         batches.append(batch)

@@ -74,6 +74,36 @@ class TestCoalescing:
         await lane.score(batch)
         assert [len(sent) for sent in replica.batches] == [2, 1, 1]
 
+    async def test_a_reward_may_say_how_many_tokens_a_call_carries_and_the_configuration_goes_before_it(self) -> None:
+        batch = [Sample(response="x", token_ids=[1] * count) for count in (4, 4, 1, 20)]
+        for limits, sizes in ((BatchLimits(), [3, 1]), (BatchLimits(max_tokens=8), [2, 1, 1])):
+            replica = Replica()
+            lane = coalescer(replica, limits=limits)
+            lane.limit_tokens(12)
+            await lane.score(batch)
+            assert [len(sent) for sent in replica.batches] == sizes
+        lane = coalescer(replica := Replica(), limits=BatchLimits())
+        lane.limit_tokens(12)
+        lane.limit_tokens(None)
+        await lane.score(batch)
+        assert [len(sent) for sent in replica.batches] == [4]
+
+    async def test_what_waits_when_it_says_so_travels_as_it_would_have(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica)
+        calls = [asyncio.create_task(lane.score([Sample(response="x", token_ids=[1] * 5)])) for _ in range(4)]
+        await turns()
+        calls += [asyncio.create_task(lane.score([Sample(response="y", token_ids=[1] * 5)])) for _ in range(2)]
+        await turns()
+        lane.limit_tokens(6)
+        calls += [asyncio.create_task(lane.score([Sample(response="z", token_ids=[1] * 5)])) for _ in range(2)]
+        await turns()
+        assert lane.waiting.tokens == 10
+        replica.release()
+        await asyncio.gather(*calls)
+        assert [len(sent) for sent in replica.batches] == [4, 3, 1]
+        assert lane.waiting == (0, 0, 0)
+
     async def test_a_lone_sample_waits_for_nothing(self) -> None:
         replica = Replica()
         assert said(await coalescer(replica).score(samples("a"))) == [1.0]

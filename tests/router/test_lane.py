@@ -213,7 +213,10 @@ class TestSleep:
         one.prescale("r", 2, for_s=60.0)
         await one.wait_until_wanted(60.0)
         assert (one.state, one.may_be_asked, one.has_news) == ("starting", True, True)
-        assert one.info("r").extra == {"prescaled_replicas": 2}
+        assert one.info("r").extra == {
+            "prescaled_replicas": 2,
+            "starting": {"doing": "waiting for a replica", "for_s": 0.0},
+        }
         clock.advance(60.0)
         assert (one.state, one.has_news) == ("idle", False)
 

@@ -53,6 +53,18 @@ def expected(running: list[str]) -> dict[str | None, set[str]]:
     return found
 
 
+async def test_every_queue_keeps_to_the_tokens_of_a_call_those_that_open_later_too() -> None:
+    replicas = Replicas("a")
+    queues = replicas.queues()
+    await queues.score(siblings("before"))
+    queues.limit_tokens(2)
+    await queues.score(siblings("after"))
+    replicas.running = ["b"]
+    await queues.score(siblings("later"))
+    assert [len(batch) for batch in replicas.stages["a"].samples] == [4, 1, 1, 1, 1]
+    assert [len(batch) for batch in replicas.stages["b"].samples] == [1, 1, 1, 1]
+
+
 async def test_siblings_that_come_one_by_one_go_to_one_replica() -> None:
     replicas = Replicas("a", "b", "c")
     queues = replicas.queues()

@@ -49,6 +49,13 @@ class TestUp:
         assert Reward(batch_tokens=1000).look(waiting_samples=10, waiting_tokens=5000) == 5
         assert Reward().look(waiting_samples=10, waiting_tokens=5000) == 1
 
+    def test_tokens_count_where_replicas_say_what_a_call_carries(self) -> None:
+        assert Reward().look(waiting_samples=10, waiting_tokens=5000, call_tokens=1000.0) == 5
+        assert Reward(batch_tokens=2500).look(waiting_samples=10, waiting_tokens=5000, call_tokens=1000.0) == 2
+        said = [ReplicaNumbers(told_at_s=1.0, waiting_tokens=5000.0), ReplicaNumbers(call_tokens=1000.0)]
+        demand = Demand.of(said, calls=0.0)
+        assert (demand.waiting_tokens, demand.call_tokens) == (5000.0, 1000.0)
+
     def test_a_replica_that_takes_more_calls_is_asked_for_less_often(self) -> None:
         assert Reward(calls=2.0).look(waiting_samples=1024) == 2
         assert Reward(calls=2.0).look(calls=5.0) == 3

@@ -80,7 +80,7 @@ class TestRoutes:
 
     async def test_the_service_describes_itself(self, service: served) -> None:
         assert strict(await service.http.get("/health")) == {"status": "ok"}
-        assert strict(await service.http.get("/ready")) == {"status": "ready", "starting": []}
+        assert strict(await service.http.get("/ready")) == {"status": "ready", "starting": [], "starts": {}}
         listed = strict(await service.http.get("/v1/rewards"))["rewards"]
         assert [(one["name"], one["state"]) for one in listed] == [("scripted", "ready"), ("length", "ready")]
         document = strict(await service.http.get("/openapi.json"))
@@ -89,12 +89,19 @@ class TestRoutes:
     async def test_a_reward_that_starts_makes_the_service_not_ready(self, service: served) -> None:
         service.router.lanes["length"].is_ready = False
         answer = await service.http.get("/ready")
-        assert (answer.status_code, strict(answer)) == (503, {"status": "starting", "starting": ["length"]})
+        assert (answer.status_code, strict(answer)) == (
+            503,
+            {
+                "status": "starting",
+                "starting": ["length"],
+                "starts": {"length": {"doing": "waiting for a replica", "for_s": 0.0}},
+            },
+        )
 
     async def test_a_reward_that_may_sleep_does_not(self, service: served) -> None:
         lane = service.router.lanes["length"]
         lane.is_ready, lane.can_sleep, lane.replica_count = False, True, 0
-        assert strict(await service.http.get("/ready")) == {"status": "ready", "starting": []}
+        assert strict(await service.http.get("/ready")) == {"status": "ready", "starting": [], "starts": {}}
         assert strict(await service.http.get("/v1/rewards/length"))["state"] == "idle"
 
     async def test_replicas_are_wished_for_within_what_the_reward_may_have(self) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rayreward import RewardFunction
-from rayreward.errors import ConfigError, RewardLoadError
+from rayreward.errors import ConfigError, RewardLoadError, ServiceUnavailableError
+from rayreward.router.backlog import ReplicaNumbers
 from rayreward.serve.replica import RewardReplica, ScaledReplica
 from rayreward.serve.service import RewardService
 from rayreward.spec import RewardSpec
@@ -19,6 +20,7 @@ REWARDS = """
 import os
 
 from rayreward import RewardFunction
+from rayreward.condition import Condition
 
 def scaled(response, factor=1.0):
     return float(response) * factor
@@ -35,6 +37,16 @@ class Fragile(RewardFunction):
             raise FileNotFoundError("weights/bad")
     def compute_reward(self, trajectory):
         return 1.0
+
+class Modelled(RewardFunction):
+    isolation = "thread"
+    is_lost = False
+    def compute_reward(self, trajectory):
+        type(self).is_lost = trajectory.response == "break"
+        return 1.0
+    @property
+    def serving_condition(self):
+        return Condition(lost="CUDA error" if self.is_lost else None, step_tokens=1024, found={"load_s": 2.0})
 """
 
 Start = Callable[..., Awaitable[RewardReplica]]
@@ -117,6 +129,23 @@ async def test_processes_that_end_again_and_again_are_told_until_one_answers(sta
     assert "5 times in a row" in str((await replica.probe()).crash_loop)
     await replica.score([Sample(response="a")])
     assert (await replica.probe()).crash_loop is None
+
+
+async def test_a_reward_whose_model_is_lost_is_unhealthy_and_says_why(start: Start) -> None:
+    replica = await start("Modelled")
+    await replica.check_health()
+    await replica.score([Sample(response="break")])
+    assert (await replica.probe()).crash_loop == "CUDA error"
+    with pytest.raises(ServiceUnavailableError, match="reward 'r': CUDA error"):
+        await replica.check_health()
+
+
+async def test_what_a_call_should_carry_and_what_loading_found_are_facts_and_published(start: Start) -> None:
+    replica = await start("Modelled")
+    facts = await replica.probe()
+    assert (facts.call_tokens, facts.found) == (2048, {"load_s": 2.0})
+    published = await ScaledReplica.record_autoscaling_stats(replica)  # type: ignore[arg-type]  # the same state
+    assert ReplicaNumbers.read(published).call_tokens == 2048
 
 
 async def test_at_its_start_it_fails_the_deployment(start: Start) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from rayreward.condition import Condition
 from rayreward.errors import RewardLoadError
 from rayreward.types import RewardOutput, Sample
 from rayreward.workers import ReplaceableRunner
@@ -15,7 +16,7 @@ class HeldRunner:
     """Scores 1.0 when it is let."""
 
     def __init__(self, version: str, *, is_broken: bool = False) -> None:
-        self.version, self._is_broken = version, is_broken
+        self.version, self._is_broken, self.crash_loop, self.condition = version, is_broken, None, Condition()
         self.happened: list[str] = []
         self.released = asyncio.Event()
 

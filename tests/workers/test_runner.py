@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,20 @@ class TestThreadRunner:
         release.set()
         await runner.stop()
         await runner.stop()
+
+
+class Waiting(RewardFunction):
+    isolation = "inline"
+
+    async def compute_group(self, samples: Sequence[Sample]) -> list[float]:
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_the_limit_of_a_reward_that_compares_groups_is_a_groups() -> None:
+    runner = build_runner(Waiting(), timeout_s=0.01)
+    await runner.start()
+    outputs = await runner.run([Sample(response=text, group_id=text[0]) for text in ("a", "ax", "b")])
+    assert {output.failure.message for output in outputs if output.failure} == {
+        "no answer within 0.02 s for 3 samples together"
+    }
