@@ -58,13 +58,14 @@ class RowTrunk:
     Attributes:
         shares_rows: whether several texts may share a row.
         vocabulary: ids are below it.
+        hidden_width: of its embeddings.
     """
 
     def __init__(self, trunk: Any) -> None:
         self._trunk, self._device = trunk, next(trunk.parameters()).device
         self._pad_id = int(getattr(trunk.config, "pad_token_id", None) or 0)
         self._takes_segments = "token_type_ids" in inspect.signature(trunk.forward).parameters
-        self.vocabulary = int(trunk.get_input_embeddings().weight.shape[0])
+        self.vocabulary, self.hidden_width = map(int, trunk.get_input_embeddings().weight.shape)
         self._blocks = self._choose_blocks()
         self.shares_rows = self._blocks is not None and self._is_exact()
         if not self.shares_rows:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rayreward.models.rows import ROW_TOKENS, Row, padded_tokens, plan_row_steps, plan_rows
+from rayreward.models.rows import ROW_TOKENS, Row, choose_capacity, padded_tokens, plan_row_steps, plan_rows
 
 
 def log_normal_lengths(count: int) -> list[int]:
@@ -48,6 +48,18 @@ def test_a_steps_rows_planned_again_from_its_units_are_the_same(seed: int) -> No
         units = sorted(at for row in step for at in row.units)
         again = plan_rows([lengths[at] for at in units], 512)
         assert [Row(row.tokens, tuple(units[at] for at in row.units)) for row in again] == step
+
+
+@pytest.mark.parametrize("depth", [64, 512])
+@pytest.mark.parametrize("width", [768, 1024])
+def test_the_cheapest_rows_of_real_encoders_compute_few_tokens_too_many(depth: int, width: int) -> None:
+    lengths = log_normal_lengths(depth)
+    capacity = choose_capacity(lengths, 8192, width)
+    assert computed(lengths, capacity, 8192) / sum(lengths) <= 1.1
+
+
+def test_short_texts_share_rows_that_are_short() -> None:
+    assert choose_capacity([20, 30, 40] * 20, 8192, 768) in (0, 128)
 
 
 def test_nothing_is_planned_of_nothing() -> None:
