@@ -51,8 +51,8 @@ _FAILURES = {
 }
 
 
-_Key = tuple[tuple[str, ...], str]
-"""The gold answers and the given one."""
+_Key = tuple[str | tuple[str, ...], str]
+"""The gold answer, or all where there are several, and the given one."""
 
 
 class _Asked(NamedTuple):
@@ -184,7 +184,8 @@ class MathReward(RewardFunction):
 
     def _begin_grading(self, sample: Sample) -> RewardOutput | _Asked:
         """The output where exact arithmetic decides, else what is to be asked of math-verify."""
-        golds = _gold_answers(sample.label)
+        label = sample.label
+        gold = _gold_from_text(label) if type(label) is str else _gold_answers(label)
         found = extract_answer(sample.response, self.extract)
         if found is None or not found.text:
             return _output(False, "no answer", f"no {', '.join(self.extract)} found", is_answered=False)
@@ -195,13 +196,16 @@ class MathReward(RewardFunction):
             others = {tidied(box) for box in boxes(sample.response)}
             if any(not compare(found.text, other).is_equal for other in others):
                 return _output(False, "exact", f"{len(others)} boxes with different answers")
-        key = (golds, found.text)
+        key = (gold, found.text)
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        golds = (gold,) if isinstance(gold, str) else gold
         if "%" in found.text or "percent" in found.text or "%" in "".join(golds):
-            # Only percentages depend on the question.
+            # Only percentages depend on the question, and so are not kept.
             terms = Terms(self.relative_tolerance, self.absolute_tolerance, sample.prompt or "")
             return self._decide(golds, found.text, terms, None)
-        kept = self._kept.get(key)
-        return self._decide(golds, found.text, self._usual_terms, key) if kept is None else kept
+        return self._decide(golds, found.text, self._usual_terms, key)
 
     def _decide(self, golds: tuple[str, ...], given: str, terms: Terms, key: _Key | None) -> RewardOutput | _Asked:
         verdicts = [compare(gold, given, terms) for gold in golds]
@@ -277,8 +281,6 @@ def _gold_answers(label: Any) -> tuple[str, ...]:
     Raises:
         InvalidInputError: there is none.
     """
-    if isinstance(label, str):
-        return (_gold_from_text(label),)
     listed = label if isinstance(label, (list, tuple)) else [label]
     golds = tuple(_gold_answer(one) for one in listed if one is not None)
     if not golds:
@@ -327,16 +329,13 @@ def _judged(asked: _Asked, results: Sequence[Answered | Fault]) -> RewardOutput:
 
 
 def _output(is_correct: bool, path: str, reason: str, *, is_answered: bool = True) -> RewardOutput:
-    reason = f"{path}: {reason}"
-    return RewardOutput(
-        float(is_correct),
-        {
-            "correct": MetricRewardOutput(float(is_correct), reason),
-            "answered": _MARKS[is_answered],
-            "symbolic": _MARKS[path == "math-verify"],
-        },
-        reason=reason,
-    )
+    reason, score = f"{path}: {reason}", 1.0 if is_correct else 0.0
+    metrics = {
+        "correct": MetricRewardOutput.checked(score, reason),
+        "answered": _MARKS[is_answered],
+        "symbolic": _MARKS[path == "math-verify"],
+    }
+    return RewardOutput.checked(score, metrics, reason)
 
 
 def _short(text: str) -> str:
