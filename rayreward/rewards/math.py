@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -147,23 +147,34 @@ class MathReward(RewardFunction):
     def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
         """1 or 0, both answers, and which path decided."""
         begun = self._begin_grading(trajectory)
-        return begun if isinstance(begun, RewardOutput) else self._ask([begun])[0]
+        if isinstance(begun, RewardOutput):
+            return begun
+        outputs = [_UNDECIDED]
+        self._ask({0: begun}, outputs.__setitem__)
+        return outputs[0]
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order; what exact arithmetic leaves open is asked of math-verify together."""
-        outputs: list[RewardOutput] = []
+        outputs = [_UNDECIDED] * len(samples)
+        await self.answer_each(samples, outputs.__setitem__)
+        return outputs
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Callable[[int, RewardOutput], None]) -> None:
+        """The same, each as soon as it is known: a hostile answer holds up no other.
+
+        Args:
+            samples: what to score.
+            answer: called with a position and its output, on whatever thread knows it.
+        """
         asked: dict[int, _Asked] = {}
         for at, sample in enumerate(samples):
             begun = self._begin_guarded(sample)
             if isinstance(begun, _Asked):
-                asked[at], begun = begun, _UNDECIDED
-            outputs.append(begun)
+                asked[at] = begun
+            else:
+                answer(at, begun)
         if asked:
-            loop = asyncio.get_running_loop()
-            answers = await loop.run_in_executor(self._own_threads(), self._ask, list(asked.values()))
-            for at, output in zip(asked, answers, strict=True):
-                outputs[at] = output
-        return outputs
+            await asyncio.get_running_loop().run_in_executor(self._own_threads(), self._ask, asked, answer)
 
     def close(self) -> None:
         """End the processes; they also end with this reward, and with the process that it is in."""
@@ -223,16 +234,27 @@ class MathReward(RewardFunction):
         output = _output(bool(verdict.is_equal), "exact", f"{reason} ({answers})")
         return output if key is None else self._keep(key, output)
 
-    def _ask(self, asked: Sequence[_Asked]) -> list[RewardOutput]:
+    def _ask(self, asked: Mapping[int, _Asked], answer: Callable[[int, RewardOutput], None]) -> None:
         """math-verify's verdicts, one each; every gold answer of every sample is a call of its own."""
-        new = list(dict.fromkeys(asked))  # samples of a group agree often
-        pairs = [(gold, one.given) for one in new for gold in one.golds]
-        results = iter(self._started_pool().run(pairs, deadline_s=self.timeout_s * _DEADLINE_SHARE))
-        outputs = {one: _judged(one, [next(results) for _ in one.golds]) for one in new}
-        for one, output in outputs.items():
-            if output.is_valid and one.key is not None:
-                self._keep(one.key, output)
-        return [outputs[one] for one in asked]
+        askers: dict[_Asked, list[int]] = {}  # samples of a group agree often
+        for at, one in asked.items():
+            askers.setdefault(one, []).append(at)
+        calls = [(one, gold) for one in askers for gold in one.golds]
+        results: dict[_Asked, dict[int, Answered | Fault]] = {one: {} for one in askers}
+
+        def note(call: int, result: Answered | Fault) -> None:
+            one, _ = calls[call]
+            known = results[one]
+            known[call] = result
+            if len(known) == len(one.golds):
+                output = _judged(one, [known[at] for at in sorted(known)])
+                if output.is_valid and one.key is not None:
+                    self._keep(one.key, output)
+                for at in askers[one]:
+                    answer(at, output)
+
+        pairs = [(gold, one.given) for one, gold in calls]
+        self._started_pool().run(pairs, deadline_s=self.timeout_s * _DEADLINE_SHARE, on_result=note)
 
     def _keep(self, key: _Key, output: RewardOutput) -> RewardOutput:
         if len(self._kept) >= _KEPT_OUTPUTS:

@@ -22,6 +22,7 @@ from rayreward.serve.replica import RewardReplica, ScaledReplica
 from rayreward.serve.scaling import by_queued_work
 from rayreward.serve.service import RewardService
 from rayreward.spec import RewardSpec
+from rayreward.workers.patience import MOST_ASIDE
 
 APP_NAME = "rewards"
 """The Serve application's usual name; in-cluster clients look for it."""
@@ -102,7 +103,7 @@ def _reward_deployment(spec: RewardSpec, name: str) -> Any:
     kind = ScaledReplica if spec.is_scaled else RewardReplica
     options: dict[str, Any] = {
         "name": name,
-        "max_ongoing_requests": spec.max_ongoing_requests,
+        "max_ongoing_requests": spec.max_ongoing_requests + MOST_ASIDE,  # slow samples are waited for beside the others
         "ray_actor_options": {"num_cpus": _REPLICA_CPUS, **spec.ray_actor_options},
         "logging_config": _QUIET,
         **_HEALTH,
@@ -122,7 +123,7 @@ def _reward_deployment(spec: RewardSpec, name: str) -> Any:
         options["request_router_config"] = aimed_config(name)
         # The queue of each replica keeps to the spec. Serve counts a call for a moment after it was answered, and
         # would send the next one elsewhere.
-        options["max_ongoing_requests"] = 2 * spec.max_ongoing_requests
+        options["max_ongoing_requests"] = 2 * spec.max_ongoing_requests + MOST_ASIDE
     try:
         return serve.deployment(kind).options(**options)
     except (TypeError, ValueError) as error:
