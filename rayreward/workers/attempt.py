@@ -69,8 +69,9 @@ class Attempt:
         return self._loop.time() - self.last_s
 
     def set_aside(self) -> int:
-        """Wait for the sample that the process is at and for no other; its position."""
+        """Wait for the sample that the process is at and have it begin no other; its position."""
         self._is_aside = True
+        self.scorer.writer.write_eof()
         return self.unanswered[0]
 
     async def _read(self) -> bool:
