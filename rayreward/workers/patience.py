@@ -41,20 +41,19 @@ class Patience:
 
     def __init__(self, *, least_s: float = LEAST_S, most_aside: int = MOST_ASIDE) -> None:
         self._least_s, self._most_aside = least_s, most_aside
-        self._took_s = self._sample_count = 0.0
+        self._usual_s = 0.0
         self.aside_count = 0
 
     @property
     def limit_s(self) -> float:
         """How long a sample may take before it is slow."""
-        usual_s = self._took_s / self._sample_count if self._sample_count else 0.0
-        return max(self._least_s, _TIMES_USUAL * usual_s)
+        return max(self._least_s, _TIMES_USUAL * self._usual_s)
 
     def note(self, sample_count: int, *, took_s: float) -> None:
         """So many samples were answered, one after the other, in so long; none that was killed is among them."""
-        remembered = 0.5 ** (sample_count / _HALF_FORGOTTEN_SAMPLES)
-        self._took_s = self._took_s * remembered + took_s
-        self._sample_count = self._sample_count * remembered + sample_count
+        if sample_count:
+            weight = 1.0 - 0.5 ** (sample_count / _HALF_FORGOTTEN_SAMPLES)
+            self._usual_s += weight * (took_s / sample_count - self._usual_s)
 
     @property
     def allows_another(self) -> bool:

@@ -22,6 +22,7 @@ from rayreward.testing import ManualClock
 from rayreward.types import RewardOutput, Sample
 from tests.processes import is_gone
 from tests.router.stages import said, samples
+from tests.serve.waiting import begun
 
 REWARDS = Path(__file__).with_name("slow_rewards.py")
 LONG_S = 120.0
@@ -84,13 +85,6 @@ async def open_service() -> AsyncIterator[Open]:
         await service.lane.close()
         while service.replicas:
             await service.lose_the_first()
-
-
-async def begun(file: Path) -> list[int]:
-    """Who has begun to wait for a file, once somebody has."""
-    while not (lines := Path(f"{file}.begun")).exists() or not lines.read_text().endswith("\n"):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    return [int(line) for line in lines.read_text().split()]
 
 
 @pytest.mark.parametrize("settings", [{}, {"process_count": 2}])

@@ -18,6 +18,7 @@ from rayreward.serve.cluster import EmbeddedCluster
 from rayreward.types import RewardOutput
 from tests.processes import is_gone
 from tests.router.stages import said
+from tests.serve.waiting import begun
 
 pytestmark = pytest.mark.ray
 
@@ -36,13 +37,6 @@ def url(cluster: EmbeddedCluster) -> Iterator[str]:
     serve.run(build_app(config), name="slow_samples", route_prefix="/slow_samples")
     yield f"{cluster.url}/slow_samples"
     serve.delete("slow_samples")
-
-
-async def begun(file: Path) -> list[int]:
-    """Who has begun to wait for a file, once somebody has."""
-    while not (lines := Path(f"{file}.begun")).exists() or not lines.read_text().endswith("\n"):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    return [int(line) for line in lines.read_text().split()]
 
 
 def ask(client: HttpClient, response: str, reward: str = "slow") -> asyncio.Task[list[RewardOutput]]:
