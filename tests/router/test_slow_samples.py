@@ -11,6 +11,7 @@ from rayreward.batches import NOT_KNOWN_YET, AskedAgain, EarlyBatch
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.batching import BatchLimits
 from rayreward.router.bisection import bisecting
+from rayreward.router.facts import RewardFacts
 from rayreward.router.lane import Lane, open_lane
 from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.terms import Terms
@@ -58,7 +59,9 @@ class Replica:
 
 
 def lane_to(replica: Replica) -> Lane:
-    return open_lane(replica, slot_count=1, limits=BatchLimits(), policy=LanePolicy(), now=ManualClock())
+    lane = open_lane(replica, slot_count=1, limits=BatchLimits(), policy=LanePolicy(), now=ManualClock())
+    lane.learn(RewardFacts("v"))
+    return lane
 
 
 def ask(lane: Lane, *responses: str, timeout_s: float | None = None) -> asyncio.Task[list[RewardOutput]]:
