@@ -42,6 +42,7 @@ class Attempt:
         last_s: of the last answer, or the beginning: what the process is at has taken since.
         reading: ends with the chunk; True where the process has run out of memory.
         answered_count: samples, until then.
+        first_s: what the first of them took.
         late_output: of the sample that was set aside.
     """
 
@@ -53,6 +54,7 @@ class Attempt:
         self._is_aside = False
         self.late_output: RewardOutput | None = None
         self.answered_count = 0
+        self.first_s: float | None = None
         self.began_s = self.last_s = self._loop.time()
         scorer.writer.write(encode_frame(Work(tuple(blobs[position] for position in chunk))))
         self.reading = self._loop.create_task(self._read())
@@ -86,6 +88,8 @@ class Attempt:
                 self._found[self._chunk[frame.position]] = output
                 self.answered_count += 1
                 self.last_s = self._loop.time()
+                if self.first_s is None:
+                    self.first_s = self.last_s - self.began_s
             elif isinstance(frame, Done):
                 return False
             elif isinstance(frame, Spent):

@@ -12,6 +12,10 @@ from __future__ import annotations
 LEAST_S = 0.25
 """Fifty times what another process costs, which is forked in 5 ms; a person or a training hardly notices it."""
 
+_FIRST_S = 1.0
+"""For the first sample of a process, while none has answered yet: it may open what load() must not (connections, a GPU),
+and a process that is set aside for that is lost with what it has opened."""
+
 _TIMES_USUAL = 4.0
 """A reward whose every sample takes a second is no slower than it must be: only what is far from usual is slow."""
 
@@ -42,12 +46,24 @@ class Patience:
     def __init__(self, *, least_s: float = LEAST_S, most_aside: int = MOST_ASIDE) -> None:
         self._least_s, self._most_aside = least_s, most_aside
         self._usual_s = 0.0
+        self._usual_first_s: float | None = None
         self.aside_count = 0
 
     @property
     def limit_s(self) -> float:
         """How long a sample may take before it is slow."""
         return max(self._least_s, _TIMES_USUAL * self._usual_s)
+
+    @property
+    def first_limit_s(self) -> float:
+        """The same for the first sample of a process."""
+        if self._usual_first_s is None:
+            return max(_FIRST_S, self.limit_s)
+        return max(self.limit_s, _TIMES_USUAL * self._usual_first_s)
+
+    def note_first(self, took_s: float) -> None:
+        """The first sample of a process was answered in so long."""
+        self._usual_first_s = took_s if self._usual_first_s is None else (self._usual_first_s + took_s) / 2
 
     def note(self, sample_count: int, *, took_s: float) -> None:
         """So many samples were answered, one after the other, in so long; none that was killed is among them."""

@@ -60,6 +60,7 @@ class ProcessWorker:
         self._patience = patience or Patience()
         self._aside: set[asyncio.Task[RewardOutput]] = set()
         self._crash_loop = CrashLoop(name)
+        self._warm: Scorer | None = None
         self.restart_count = 0
 
     @property
@@ -136,32 +137,42 @@ class ProcessWorker:
     async def _watch(self, attempt: Attempt, found: dict[int, Outcome], timeout_s: float) -> _Failure | None:
         """Until the chunk is done, or what is left of it is another's; what ended the attempt, where it was trouble."""
         limit_s = timeout_s + (_ASYNC_GRACE_S if self._concurrent else 0.0)
-        patience_s = self._patience.limit_s if self._one_by_one and not self._concurrent else limit_s
-        look_s = patience_s
+        look_s = self._patience.limit_s if self._one_by_one and not self._concurrent else limit_s
         while True:
             wait_s = max(0.0, min(limit_s, look_s) - attempt.silent_s)
             done, _ = await asyncio.wait({attempt.reading}, timeout=wait_s)
             if done:
                 return await self._ended(attempt)
-            silent_s = attempt.silent_s
+            silent_s, patience_s = attempt.silent_s, self._patience_with(attempt)
             if silent_s >= limit_s:
                 attempt.reading.cancel()
                 return self._timeout(timeout_s)
             if silent_s < patience_s:
                 look_s = patience_s
-            elif silent_s >= look_s:
-                if await self._set_aside(attempt, found, timeout_s):
-                    return None
+            elif await self._set_aside(attempt, found, timeout_s):
+                return None
+            else:
                 look_s = silent_s + patience_s
+
+    def _patience_with(self, attempt: Attempt) -> float:
+        if attempt.answered_count or attempt.scorer is self._warm:
+            return self._patience.limit_s
+        return self._patience.first_limit_s
+
+    def _note_times(self, attempt: Attempt) -> None:
+        if attempt.first_s is not None and attempt.scorer is not self._warm:
+            self._patience.note_first(attempt.first_s)
+        self._patience.note(attempt.answered_count, took_s=attempt.last_s - attempt.began_s)
 
     async def _ended(self, attempt: Attempt) -> _Failure | None:
         try:
             is_spent = attempt.reading.result()
         except (asyncio.IncompleteReadError, ConnectionError):
             return self._crash(await self._processes.end())
+        self._note_times(attempt)
+        self._warm = attempt.scorer
         if is_spent:
             await self._processes.end()
-        self._patience.note(attempt.answered_count, took_s=attempt.last_s - attempt.began_s)
         return None
 
     async def _set_aside(self, attempt: Attempt, found: dict[int, Outcome], timeout_s: float) -> bool:
@@ -178,7 +189,7 @@ class ProcessWorker:
         if not is_aside:
             self._patience.come_back()
             return False
-        self._patience.note(attempt.answered_count, took_s=attempt.last_s - attempt.began_s)
+        self._note_times(attempt)
         task = asyncio.get_running_loop().create_task(self._finish(attempt, timeout_s))
         found[attempt.set_aside()] = task
         self._aside.add(task)
@@ -190,6 +201,8 @@ class ProcessWorker:
         done, _ = await asyncio.wait({attempt.reading}, timeout=max(0.0, timeout_s - attempt.silent_s))
         if attempt.late_output is not None:
             self._patience.note(1, took_s=attempt.silent_s)
+            if attempt.first_s is None and attempt.scorer is not self._warm:
+                self._patience.note_first(attempt.silent_s)
             return attempt.late_output
         failure = self._crash(await self._processes.end_aside(attempt.scorer)) if done else self._timeout(timeout_s)
         self._note_end(failure)

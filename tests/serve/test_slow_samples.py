@@ -76,6 +76,7 @@ async def open_service() -> AsyncIterator[Open]:
         started = [Replica.__new__(Replica) for _ in range(replicas)]
         for replica in started:
             await replica.__init__(spec)  # type: ignore[misc]
+            await replica.score(samples("the first of its process"))
         made.append(Service(started, **(policy or {})))
         made[-1].lane.learn(RewardFacts.of(started[0]._reward, "v"))
         return made[-1]

@@ -33,3 +33,13 @@ def test_no_more_are_set_aside_than_it_allows_until_one_comes_back() -> None:
     assert not patience.allows_another
     patience.come_back()
     assert patience.allows_another
+
+
+def test_the_first_sample_of_a_process_has_longer_until_it_is_known_what_that_takes() -> None:
+    patience = Patience()
+    assert patience.first_limit_s > patience.limit_s
+    patience.note_first(0.001)
+    assert patience.first_limit_s == patience.limit_s
+    patience.note_first(5.0)
+    assert patience.first_limit_s > 5.0
+    assert patience.limit_s == LEAST_S
