@@ -13,8 +13,8 @@ LEAST_S = 0.25
 """Fifty times what another process costs, which is forked in 5 ms; a person or a training hardly notices it."""
 
 _FIRST_S = 1.0
-"""For the first sample of a process, while none has answered yet: it may open what load() must not (connections, a GPU),
-and a process that is set aside for that is lost with what it has opened."""
+"""For the first sample of a process, while none has answered yet: it may open what load() must not (connections, a
+GPU), and a process that is set aside for that is lost with what it has opened."""
 
 _TIMES_USUAL = 4.0
 """A reward whose every sample takes a second is no slower than it must be: only what is far from usual is slow."""

@@ -20,7 +20,7 @@ TAKEN_AT_ONCE = 2
         ({"import_path": ADDRESS, "num_replicas": 1}, MOST_ASIDE),
         ({"import_path": ADDRESS, "num_replicas": 4}, MOST_ASIDE),
         ({"import_path": ADDRESS, "num_replicas": 4, "isolation": "thread"}, 0),
-        ({"builtin": "math", "num_replicas": 4}, MOST_ASIDE),
+        ({"builtin": "math", "args": {"symbolic": False}, "num_replicas": 4}, MOST_ASIDE),
         ({"builtin": "final_answer", "num_replicas": 4, "isolation": "thread"}, 0),
         ({"import_path": ADDRESS, "num_replicas": 4, "prompt_affinity": True}, TAKEN_AT_ONCE + MOST_ASIDE),
     ],

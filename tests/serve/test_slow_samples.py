@@ -204,6 +204,7 @@ async def test_a_reward_that_answers_each_on_its_thread_holds_up_nobody(open_ser
 
 
 async def test_a_hostile_answer_holds_up_no_other_mathematics() -> None:
+    pytest.importorskip("math_verify")
     spec = RewardSpec.parse({"name": "r", "builtin": "math", "timeout_s": LONG_S}, source="tests")
     replica = Replica.__new__(Replica)
     await replica.__init__(spec)  # type: ignore[misc]

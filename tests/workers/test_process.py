@@ -353,10 +353,10 @@ class TestSlow:
 
     async def test_beyond_the_bound_a_slow_one_holds_up_the_others_until_one_has_ended(self, worker: Start) -> None:
         one = worker(hostile.misbehave, Patience(most_aside=1))
-        outcomes = await one.begin(samples("hang", "hang", "a"), SHORT_S)
-        assert isinstance(outcomes[2], RewardOutput)
-        assert outcomes[0].done()  # type: ignore[union-attr]
-        assert said(await settled(outcomes)) == ["timeout", "timeout", 1.0]
+        outcomes = await one.begin(samples("a", "hang", "hang", "a"), SHORT_S)
+        assert isinstance(outcomes[3], RewardOutput)
+        assert outcomes[1].done()  # type: ignore[union-attr]
+        assert said(await settled(outcomes)) == [1.0, "timeout", "timeout", 1.0]
         assert one.restart_count == 2
 
     async def test_one_that_crashes_later_costs_itself(self, worker: Start) -> None:
