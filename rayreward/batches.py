@@ -12,17 +12,18 @@ whole batch (None, a version, the times of a burst) travels once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from rayreward.types import RewardOutput, Sample, Timings
+from rayreward.types import FailureKind, RewardOutput, Sample, Timings
 
 DIRECT_MAX_BYTES = 3 * 2**20
 """What may travel in one message between processes. A Serve replica refuses messages from 4 MiB on
 (RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH), and the rest is for envelopes; larger batches take Ray's object store."""
 
 T = TypeVar("T", Sample, RewardOutput)
+Row = TypeVar("Row")
 
 Column = tuple[bool, Any]
 """Whether every row has the same object; the object, or the rows' values."""
@@ -87,6 +88,63 @@ class OutputBatch(_Batch[RewardOutput]):
             columns[_TIMINGS] = isinstance(timings, Timings), timings
         return cls.of_columns(len(batch), columns)
 
+
+class EarlyBatch(OutputBatch):
+    """Outputs of a call that was answered before all of them were known.
+
+    What stands at the positions that are missing is no output; each is asked for by its ticket.
+
+    Attributes:
+        tickets: by position.
+    """
+
+    __slots__ = ("tickets",)
+    tickets: Mapping[int, str]
+
+    @classmethod
+    def without(cls, outputs: Iterable[RewardOutput], tickets: Mapping[int, str]) -> Self:
+        """Outputs, and what to ask by for those that are missing."""
+        batch = cls(outputs)
+        batch.tickets = tickets
+        return batch
+
+    def known(self, rows: Sequence[Row]) -> list[Row]:
+        """Those of `rows`, one an output, whose output is here."""
+        return [row for position, row in enumerate(rows) if position not in self.tickets]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return _restore_early, (self.tickets, len(self), self.columns())
+
+
+def _restore_early(tickets: Mapping[int, str], count: int, columns: Sequence[Column]) -> EarlyBatch:
+    return EarlyBatch.without(EarlyBatch.of_columns(count, columns), tickets)
+
+
+class AskedAgain(SampleBatch):
+    """One sample whose call was answered without it; it arrives as any batch does, the ticket beside it.
+
+    Attributes:
+        ticket: what it is asked for by.
+    """
+
+    __slots__ = ("ticket",)
+    ticket: str
+
+    @classmethod
+    def by(cls, ticket: str, sample: Sample) -> Self:
+        """The sample with its ticket."""
+        batch = cls([sample])
+        batch.ticket = ticket
+        return batch
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return SampleBatch.of_columns, (len(self), self.columns())
+
+
+NOT_KNOWN_YET = RewardOutput.failed(
+    FailureKind.TIMEOUT, "its call was answered before this was known; that it is seen is a bug in rayreward"
+)
+"""What stands in an `EarlyBatch` for an output that is missing."""
 
 _VERSION = RewardOutput.__slots__.index("version")
 _TIMINGS = RewardOutput.__slots__.index("timings")

@@ -237,6 +237,17 @@ class MetricRewardOutput:
         object.__setattr__(self, "weight", finite_score(weight, "weight"))
         object.__setattr__(self, "failure", failure)
 
+    @classmethod
+    def checked(cls, score: float, reason: str) -> MetricRewardOutput:
+        """A component of weight 1 whose score is known to be a finite float: a third of the time."""
+        component = cls.__new__(cls)
+        put_score, put_reason, put_weight, put_failure = _METRIC_PUTS
+        put_score(component, score)
+        put_reason(component, reason)
+        put_weight(component, 1.0)
+        put_failure(component, None)
+        return component
+
     def __reduce__(self) -> tuple[Any, ...]:
         return MetricRewardOutput, (self.score, self.reason, self.weight, self.failure)
 
@@ -321,6 +332,11 @@ class RewardOutput:
         put(self, "timings", timings)
 
     @classmethod
+    def checked(cls, score: float, metrics: Mapping[str, MetricRewardOutput], reason: str) -> RewardOutput:
+        """An output of what is known to be right, a finite float among it: a third of the time, and nothing copied."""
+        return _restore_output(score, reason, metrics, (), (), {}, None, None, None)
+
+    @classmethod
     def failed(cls, kind: FailureKind, message: str, *, component: str | None = None, **fields: Any) -> RewardOutput:
         """An output without a score, and why."""
         return cls(failure=Failure(kind, message, component), **fields)
@@ -361,6 +377,8 @@ def _restore_output(*values: Any) -> RewardOutput:
 
 _PUTS = tuple(getattr(RewardOutput, name).__set__ for name in RewardOutput.__slots__)
 """The slots' own setters: a frozen value's other way in."""
+
+_METRIC_PUTS = tuple(getattr(MetricRewardOutput, name).__set__ for name in MetricRewardOutput.__slots__)
 
 _GETS = tuple(getattr(RewardOutput, name).__get__ for name in RewardOutput.__slots__)
 

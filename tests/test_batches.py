@@ -8,7 +8,7 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from rayreward.batches import OutputBatch, SampleBatch
+from rayreward.batches import NOT_KNOWN_YET, AskedAgain, EarlyBatch, OutputBatch, SampleBatch
 from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput, Sample, Timings
 
 CHAT = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]
@@ -55,6 +55,21 @@ class TestPickling:
     def test_metadata_of_their_own_stays_their_own(self) -> None:
         first, second = sent(SampleBatch([Sample(response="a"), Sample(response="b")]))
         assert first.metadata is not second.metadata
+
+
+class TestEarly:
+    def test_what_is_missing_travels_with_its_tickets(self) -> None:
+        early = sent(EarlyBatch.without([*OUTPUTS, NOT_KNOWN_YET], {3: "ticket"}))
+        assert type(early) is EarlyBatch
+        assert early.tickets == {3: "ticket"}
+        assert early.known(early) == OUTPUTS
+        assert early.known(["a", "b", "c", "d"]) == ["a", "b", "c"]
+
+    def test_a_sample_that_is_asked_for_again_arrives_as_any_other(self) -> None:
+        asked = AskedAgain.by("ticket", Sample(response="a"))
+        assert asked.ticket == "ticket"
+        assert type(sent(asked)) is SampleBatch
+        assert sent(asked) == [Sample(response="a")]
 
 
 class TestStamping:

@@ -15,7 +15,7 @@ import select
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -54,6 +54,10 @@ class Fault:
 
     kind: FaultKind
     message: str
+
+
+OnResult = Callable[[int, Answered | Fault], None]
+"""Takes a position and the result that is known for it."""
 
 
 class ForkPool:
@@ -106,13 +110,21 @@ class ForkPool:
         """
         self._own_crew().start()
 
-    def run(self, arguments: Sequence[Any], *, deadline_s: float) -> list[Answered | Fault]:
+    def run(
+        self, arguments: Sequence[Any], *, deadline_s: float, on_result: OnResult | None = None
+    ) -> list[Answered | Fault]:
         """One result an argument, in order; each call has `deadline_s` from when it begins.
+
+        Args:
+            arguments: one a call.
+            deadline_s: seconds.
+            on_result: told of each result as soon as it is known, with the argument's position; on this thread.
 
         Raises:
             RewardLoadError: no process can be started, or the pool was closed.
         """
-        return _Run(self._own_crew(), arguments, deadline_s=deadline_s, width=self._kept).finish()
+        run = _Run(self._own_crew(), arguments, deadline_s=deadline_s, width=self._kept, on_result=on_result)
+        return run.finish()
 
     def close(self) -> None:
         """Kill every process; calls under way end as crashed. They are gone when this returns."""
@@ -129,8 +141,16 @@ class ForkPool:
 class _Run:
     """One batch of calls: which are to come, and which are under way at whom."""
 
-    def __init__(self, crew: Crew, arguments: Sequence[Any], *, deadline_s: float, width: int) -> None:
-        self._crew, self._arguments = crew, arguments
+    def __init__(
+        self,
+        crew: Crew,
+        arguments: Sequence[Any],
+        *,
+        deadline_s: float,
+        width: int,
+        on_result: OnResult | None,
+    ) -> None:
+        self._crew, self._arguments, self._on_result = crew, arguments, on_result
         self._deadline_s, self._width = deadline_s, width
         self._results: dict[int, Answered | Fault] = {}
         self._pending = deque(range(len(arguments)))
@@ -170,7 +190,7 @@ class _Run:
                 blob = pickle.dumps(self._arguments[position], protocol=5)
             except Exception as error:  # noqa: BLE001 - the boundary: foreign objects pickle themselves
                 message = f"the argument cannot be sent to another process: {error}"
-                self._results[position] = Fault(FaultKind.ERROR, message)
+                self._note(position, Fault(FaultKind.ERROR, message))
                 continue
             worker.position, worker.began_s = position, time.monotonic()
             self._send(worker, HEADER.pack(len(blob)) + blob)
@@ -246,7 +266,7 @@ class _Run:
         """Keep an answer, and have the worker go on."""
         answer = _unpickled(blob)
         if isinstance(answer, Returned):
-            self._results[worker.position] = Answered(answer.value)
+            self._note(worker.position, Answered(answer.value))
         elif answer.is_out_of_memory:
             # What fills it may stay: the next call would find no room either.
             self._crew.discard(worker)
@@ -261,7 +281,12 @@ class _Run:
             self._begin_next(worker)
 
     def _fail(self, worker: Worker, kind: FaultKind, message: str) -> None:
-        self._results[worker.position] = Fault(kind, message)
+        self._note(worker.position, Fault(kind, message))
+
+    def _note(self, position: int, result: Answered | Fault) -> None:
+        self._results[position] = result
+        if self._on_result is not None:
+            self._on_result(position, result)
 
 
 def _unpickled(blob: bytes) -> Returned | Raised:

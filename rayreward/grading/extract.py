@@ -149,7 +149,7 @@ def boxes(response: str) -> list[str]:
 
 
 def _last_box(response: str) -> _Found | None:
-    return next(_boxes_from_the_end(response), None)
+    return next(_boxes_from_the_end(response), None) if "box" in response else None
 
 
 def _boxes_from_the_end(response: str) -> Iterator[_Found]:
@@ -200,13 +200,12 @@ def _last_statement(response: str) -> _Found | None:
             is_bare = len(line) < _MAX_HEADING and (found is None or not found.group(1).strip(" \t*"))
             if is_bare and _HEADING.fullmatch(line) and (below := _line_below(response, end)):
                 return _Found(start, _boxed_inside(below))  # "Final answer:" is a line of its own
-        if found is not None and found.group(1).strip(" \t*"):
-            said = found.group(1)
+        if found is not None and (said := found.group(1)).strip(" \t*"):
             if "." in said:
                 said = _SENTENCE_END.split(said, maxsplit=1)[0]
             if " " in said and "box" not in said:
                 said = _SHOUTED.sub("", _CLAUSE.split(said, maxsplit=1)[0])
-            return _Found(start + found.start(), _boxed_inside(said))
+            return _Found(start + found.start(), _boxed_inside(said) if "box" in said else said)
         if not start:
             return None
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -51,8 +51,8 @@ _FAILURES = {
 }
 
 
-_Key = tuple[tuple[str, ...], str]
-"""The gold answers and the given one."""
+_Key = tuple[str | tuple[str, ...], str]
+"""The gold answer, or all where there are several, and the given one."""
 
 
 class _Asked(NamedTuple):
@@ -147,23 +147,34 @@ class MathReward(RewardFunction):
     def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
         """1 or 0, both answers, and which path decided."""
         begun = self._begin_grading(trajectory)
-        return begun if isinstance(begun, RewardOutput) else self._ask([begun])[0]
+        if isinstance(begun, RewardOutput):
+            return begun
+        outputs = [_UNDECIDED]
+        self._ask({0: begun}, outputs.__setitem__)
+        return outputs[0]
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order; what exact arithmetic leaves open is asked of math-verify together."""
-        outputs: list[RewardOutput] = []
+        outputs = [_UNDECIDED] * len(samples)
+        await self.answer_each(samples, outputs.__setitem__)
+        return outputs
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Callable[[int, RewardOutput], None]) -> None:
+        """The same, each as soon as it is known: a hostile answer holds up no other.
+
+        Args:
+            samples: what to score.
+            answer: called with a position and its output, on whatever thread knows it.
+        """
         asked: dict[int, _Asked] = {}
         for at, sample in enumerate(samples):
             begun = self._begin_guarded(sample)
             if isinstance(begun, _Asked):
-                asked[at], begun = begun, _UNDECIDED
-            outputs.append(begun)
+                asked[at] = begun
+            else:
+                answer(at, begun)
         if asked:
-            loop = asyncio.get_running_loop()
-            answers = await loop.run_in_executor(self._own_threads(), self._ask, list(asked.values()))
-            for at, output in zip(asked, answers, strict=True):
-                outputs[at] = output
-        return outputs
+            await asyncio.get_running_loop().run_in_executor(self._own_threads(), self._ask, asked, answer)
 
     def close(self) -> None:
         """End the processes; they also end with this reward, and with the process that it is in."""
@@ -184,7 +195,8 @@ class MathReward(RewardFunction):
 
     def _begin_grading(self, sample: Sample) -> RewardOutput | _Asked:
         """The output where exact arithmetic decides, else what is to be asked of math-verify."""
-        golds = _gold_answers(sample.label)
+        label = sample.label
+        gold = _gold_from_text(label) if type(label) is str else _gold_answers(label)
         found = extract_answer(sample.response, self.extract)
         if found is None or not found.text:
             return _output(False, "no answer", f"no {', '.join(self.extract)} found", is_answered=False)
@@ -195,13 +207,16 @@ class MathReward(RewardFunction):
             others = {tidied(box) for box in boxes(sample.response)}
             if any(not compare(found.text, other).is_equal for other in others):
                 return _output(False, "exact", f"{len(others)} boxes with different answers")
-        key = (golds, found.text)
+        key = (gold, found.text)
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        golds = (gold,) if isinstance(gold, str) else gold
         if "%" in found.text or "percent" in found.text or "%" in "".join(golds):
-            # Only percentages depend on the question.
+            # Only percentages depend on the question, and so are not kept.
             terms = Terms(self.relative_tolerance, self.absolute_tolerance, sample.prompt or "")
             return self._decide(golds, found.text, terms, None)
-        kept = self._kept.get(key)
-        return self._decide(golds, found.text, self._usual_terms, key) if kept is None else kept
+        return self._decide(golds, found.text, self._usual_terms, key)
 
     def _decide(self, golds: tuple[str, ...], given: str, terms: Terms, key: _Key | None) -> RewardOutput | _Asked:
         verdicts = [compare(gold, given, terms) for gold in golds]
@@ -219,16 +234,27 @@ class MathReward(RewardFunction):
         output = _output(bool(verdict.is_equal), "exact", f"{reason} ({answers})")
         return output if key is None else self._keep(key, output)
 
-    def _ask(self, asked: Sequence[_Asked]) -> list[RewardOutput]:
+    def _ask(self, asked: Mapping[int, _Asked], answer: Callable[[int, RewardOutput], None]) -> None:
         """math-verify's verdicts, one each; every gold answer of every sample is a call of its own."""
-        new = list(dict.fromkeys(asked))  # samples of a group agree often
-        pairs = [(gold, one.given) for one in new for gold in one.golds]
-        results = iter(self._started_pool().run(pairs, deadline_s=self.timeout_s * _DEADLINE_SHARE))
-        outputs = {one: _judged(one, [next(results) for _ in one.golds]) for one in new}
-        for one, output in outputs.items():
-            if output.is_valid and one.key is not None:
-                self._keep(one.key, output)
-        return [outputs[one] for one in asked]
+        askers: dict[_Asked, list[int]] = {}  # samples of a group agree often
+        for at, one in asked.items():
+            askers.setdefault(one, []).append(at)
+        calls = [(one, gold) for one in askers for gold in one.golds]
+        results: dict[_Asked, dict[int, Answered | Fault]] = {one: {} for one in askers}
+
+        def note(call: int, result: Answered | Fault) -> None:
+            one, _ = calls[call]
+            known = results[one]
+            known[call] = result
+            if len(known) == len(one.golds):
+                output = _judged(one, [known[at] for at in sorted(known)])
+                if output.is_valid and one.key is not None:
+                    self._keep(one.key, output)
+                for at in askers[one]:
+                    answer(at, output)
+
+        pairs = [(gold, one.given) for one, gold in calls]
+        self._started_pool().run(pairs, deadline_s=self.timeout_s * _DEADLINE_SHARE, on_result=note)
 
     def _keep(self, key: _Key, output: RewardOutput) -> RewardOutput:
         if len(self._kept) >= _KEPT_OUTPUTS:
@@ -277,8 +303,6 @@ def _gold_answers(label: Any) -> tuple[str, ...]:
     Raises:
         InvalidInputError: there is none.
     """
-    if isinstance(label, str):
-        return (_gold_from_text(label),)
     listed = label if isinstance(label, (list, tuple)) else [label]
     golds = tuple(_gold_answer(one) for one in listed if one is not None)
     if not golds:
@@ -327,16 +351,13 @@ def _judged(asked: _Asked, results: Sequence[Answered | Fault]) -> RewardOutput:
 
 
 def _output(is_correct: bool, path: str, reason: str, *, is_answered: bool = True) -> RewardOutput:
-    reason = f"{path}: {reason}"
-    return RewardOutput(
-        float(is_correct),
-        {
-            "correct": MetricRewardOutput(float(is_correct), reason),
-            "answered": _MARKS[is_answered],
-            "symbolic": _MARKS[path == "math-verify"],
-        },
-        reason=reason,
-    )
+    reason, score = f"{path}: {reason}", 1.0 if is_correct else 0.0
+    metrics = {
+        "correct": MetricRewardOutput.checked(score, reason),
+        "answered": _MARKS[is_answered],
+        "symbolic": _MARKS[path == "math-verify"],
+    }
+    return RewardOutput.checked(score, metrics, reason)
 
 
 def _short(text: str) -> str:

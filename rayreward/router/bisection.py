@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rayreward.batches import EarlyBatch
 from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.coalescer import Send
 from rayreward.types import FailureKind, RewardOutput, Sample
@@ -38,6 +39,7 @@ def bisecting(send: Send, *, scores_one_by_one: Callable[[], bool]) -> Send:
             return outputs.outputs
         budget = _CALLS_A_LEVEL * (len(batch) - 1).bit_length()
         parts, found = [(0, len(batch))], list(outputs.outputs)
+        tickets: dict[int, str] = {}
         while parts and budget >= 2:
             start, end = parts.pop()
             middle = _middle(batch, start, end)
@@ -47,9 +49,11 @@ def bisecting(send: Send, *, scores_one_by_one: Callable[[], bool]) -> Send:
                 budget -= 1
                 part = await _attempt(send, batch[low:high])
                 found[low:high] = part.outputs
+                if isinstance(part.outputs, EarlyBatch):
+                    tickets |= {low + at: ticket for at, ticket in part.outputs.tickets.items()}
                 if part.is_blamable(scores_one_by_one()):
                     parts.append((low, high))
-        return found
+        return EarlyBatch.without(found, tickets) if tickets else found
 
     return send_in_parts
 

@@ -3,17 +3,18 @@
 What arrives: `score` calls of any size, at any time. What leaves: batches to `send`, at most `slot_count` under way;
 and to every caller exactly one output a sample, in its order, whatever happens to the batches. A caller that leaves,
 or whose deadline passes, takes its waiting samples with it, and a batch under way that nobody waits for any longer is
-cancelled.
+cancelled. A call may be answered without its slow samples: whoever waits for others has theirs at once, and the slow
+ones are asked for again, each by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rayreward.batches import OutputBatch, SampleBatch
+from rayreward.batches import AskedAgain, EarlyBatch, OutputBatch, SampleBatch
 from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.batching import BatchLimits, BatchQueue, Unit, Waiting
 from rayreward.router.sizing import BatchSizer, Spread
@@ -278,6 +279,9 @@ class Coalescer:
             outputs = [failed_output(error)] * len(entries)
         finally:
             self._free_slots += 1
+            if isinstance(outputs, EarlyBatch):
+                self._ask_again(entries, outputs.tickets, left_s)
+                entries, outputs = outputs.known(entries), outputs.known(outputs)
             self.stats.in_flight_count -= len(entries)
             self._deliver(entries, outputs, left_s)
             if self._gather is None:
@@ -285,10 +289,36 @@ class Coalescer:
             elif self._queue:
                 self._schedule_pump(asyncio.get_running_loop())
 
+    def _ask_again(self, entries: list[Entry], tickets: Mapping[int, str], left_s: float) -> None:
+        """Ask for each slow sample of a call that was answered without them: by itself, and in no slot.
+
+        A slot is what a replica works in; these have processes of their own there, and it bounds them.
+        """
+        for position, ticket in tickets.items():
+            task = asyncio.get_running_loop().create_task(self._await_slow(entries[position], ticket, left_s))
+            self._under_way[task] = [entries[position]]
+            task.add_done_callback(self._under_way.pop)
+            if entries[position][0].is_abandoned:
+                self._schedule_sweep()
+
+    async def _await_slow(self, entry: Entry, ticket: str, left_s: float) -> None:
+        call, position = entry
+        outputs: Sequence[RewardOutput] = []
+        try:
+            outputs = to_outputs(await self._send(AskedAgain.by(ticket, call.samples[position])), 1)
+        except asyncio.CancelledError as error:
+            outputs = [failed_output(error)]
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: as for every call
+            outputs = [failed_output(error)]
+        finally:
+            self.stats.in_flight_count -= 1
+            self._deliver([entry], outputs, left_s)
+
     def _note_work(self, outputs: Sequence[RewardOutput]) -> None:
         """What the call took to compute, where its replica says."""
         times = outputs[0].timings
-        if self._sizer is not None and times is not None:
+        if self._sizer is not None and times is not None and not isinstance(outputs, EarlyBatch):
             self._sizer.note(samples=len(outputs), computed_s=times.computed_s)
 
     def _deliver(self, entries: list[Entry], outputs: Sequence[RewardOutput], left_s: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from rayreward.batches import EarlyBatch
 from rayreward.router.cache import CacheStats, Key, ResultCache
 from rayreward.router.sample_key import sample_key
 from rayreward.router.terms import Ask, Clock, Terms, too_late
@@ -61,8 +62,11 @@ class Lookup:
     def land(self, samples: Sequence[Sample], outputs: Sequence[RewardOutput]) -> None:
         """A batch has come back: keep its scores, and answer those who wait for them.
 
-        Called with the very objects that were asked for; samples that nobody leads are passed over.
+        Called with the very objects that were asked for; samples that nobody leads are passed over, and slow ones that
+        are still under way come later.
         """
+        if isinstance(outputs, EarlyBatch):
+            samples, outputs = outputs.known(samples), outputs.known(outputs)
         for sample, output in zip(samples, outputs, strict=True):
             flight = self._led.pop(id(sample), None)
             if flight is not None:

@@ -2,7 +2,7 @@
 
 What arrives: batches of samples, one call each, and what waits behind them in the router; now and then another
 configuration. What leaves: one output a sample, in order, stamped with the version that scored it and the seconds it
-took; and where replicas come and go, the numbers that Serve's controller scales by.
+took, slow ones later by a ticket; and where replicas come and go, the numbers that Serve's controller scales by.
 
 Another configuration (`user_config` of the deployment) is loaded beside the reward that serves, and takes its place
 when it is loaded: no call is lost, and those under way end as they began. One that cannot load fails the deployment at
@@ -21,16 +21,17 @@ from typing import Any
 import cloudpickle
 import pydantic
 
-from rayreward.batches import OutputBatch
+from rayreward.batches import NOT_KNOWN_YET, EarlyBatch, OutputBatch
 from rayreward.errors import ConfigError, ServiceUnavailableError, shown
 from rayreward.function import RewardFunction
 from rayreward.router.backlog import Backlog, BacklogMemory
 from rayreward.router.facts import RewardFacts, call_tokens
 from rayreward.serve.starting import telling_start
+from rayreward.serve.unclaimed import Late, Unclaimed
 from rayreward.spec import RewardSpec
 from rayreward.strict import StrictModel
 from rayreward.types import RewardOutput, Sample, Timings
-from rayreward.workers import ReplaceableRunner, build_runner
+from rayreward.workers import Ran, ReplaceableRunner, build_runner, settled
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class RewardReplica:
         self._has_started = False
         self._reload_failure: str | None = None
         self._reloading = asyncio.Lock()
+        self._unclaimed = Unclaimed()
         self._memory = BacklogMemory(now=time.monotonic)
         runner = self._runner = ReplaceableRunner(build_runner(self._reward, process_count=spec.process_count))
         async with telling_start(lambda: self._reward.serving_condition):
@@ -71,7 +73,13 @@ class RewardReplica:
         gc.freeze()
 
     async def score(
-        self, samples: Sequence[Sample], told: Backlog | None = None, *, replica: str | None = None
+        self,
+        samples: Sequence[Sample],
+        told: Backlog | None = None,
+        *,
+        replica: str | None = None,
+        may_be_early: bool = False,
+        ticket: str | None = None,
     ) -> list[RewardOutput]:
         """One output a sample, in order.
 
@@ -79,16 +87,33 @@ class RewardReplica:
             samples: what to score.
             told: what waits in the router.
             replica: whom the call was meant for; Serve's request routing reads it on the way (`serve/aiming.py`).
+            may_be_early: whether slow samples need not be waited for: an `EarlyBatch` then says how to ask for them.
+            ticket: of a sample that is asked for again. Where it is not known here, the sample is scored here.
         """
-        runner = self._started()
-        started_s = time.perf_counter()
         self._memory.enter(len(samples), told)
         try:
-            ran = await runner.run(samples)
+            late = None if ticket is None else self._unclaimed.claim(ticket)
+            if late is not None:
+                return _stamped([await late.output], late.version, late.started_s)
+            started_s = time.perf_counter()
+            ran = await self._started().run(samples)
+            if may_be_early:
+                return self._early(ran, started_s)
+            return _stamped(await settled(ran.outcomes), ran.version, started_s)
         finally:
             self._memory.leave(len(samples))
-        computed = Timings(computed_s=time.perf_counter() - started_s, batch_samples=len(samples))
-        return OutputBatch.stamped(ran.outputs, version=ran.version, timings=computed)
+
+    def _early(self, ran: Ran, started_s: float) -> list[RewardOutput]:
+        """What is known, and tickets for the rest."""
+        tickets: dict[int, str] = {}
+        outputs: list[RewardOutput] = []
+        for position, outcome in enumerate(ran.outcomes):
+            if not isinstance(outcome, RewardOutput):
+                tickets[position] = self._unclaimed.keep(Late(outcome, ran.version, started_s))
+                outcome = NOT_KNOWN_YET
+            outputs.append(outcome)
+        stamped = _stamped(outputs, ran.version, started_s)
+        return EarlyBatch.without(stamped, tickets) if tickets else stamped
 
     async def probe(self, told: Backlog | None = None) -> RewardFacts:
         """What the router must know of the reward, once it is loaded; `told` is what waits there."""
@@ -156,6 +181,11 @@ class RewardReplica:
     async def __del__(self) -> None:  # Serve awaits it when the replica is retired
         if self._runner is not None:
             await self._runner.stop()
+
+
+def _stamped(outputs: Sequence[RewardOutput], version: str, started_s: float) -> OutputBatch:
+    computed = Timings(computed_s=time.perf_counter() - started_s, batch_samples=len(outputs))
+    return OutputBatch.stamped(outputs, version=version, timings=computed)
 
 
 class ScaledReplica(RewardReplica):

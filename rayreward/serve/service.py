@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from rayreward.batches import AskedAgain
 from rayreward.log.record import RewardLog
 from rayreward.router.config import ServiceConfig
 from rayreward.router.lane import Lane, open_lane
@@ -198,7 +199,9 @@ def _open_lane(spec: RewardSpec, name: str, handle: Any) -> Lane:
 
     async def send(batch: list[Sample], **options: str) -> Sequence[RewardOutput]:
         told = lane.backlog(time.time()) if spec.is_scaled else None
-        outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch, told, **options)
+        ticket = batch.ticket if isinstance(batch, AskedAgain) else None
+        how = {"may_be_early": True} if ticket is None else {"ticket": ticket}
+        outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch, told, **how, **options)
         return outputs
 
     slots, most_samples = Slots(spec.max_ongoing_requests, policy.replicas.most), spec.max_batch_samples or MOST_SAMPLES

@@ -2,9 +2,10 @@
 
 What arrives at the first: `Load`, then requests to fork (`rayreward.forking.server`). What leaves: `Ready` or `Broken`.
 What arrives at a scorer: `Work` after `Work`. What leaves: for each batch one `Scored` a sample as soon as it is known,
-and `Done`. One event loop lives as long as the scorer, so that what an async reward opens in one batch still works in
-the next. Where a fork would not be as good as a fresh start, the process that has loaded the reward scores itself. When
-the replica dies, however suddenly, these processes and all that the reward started die too, whatever they are doing.
+and `Done`; where its replica closes its side, it ends with the sample that it is at. One event loop lives as long as
+the scorer, so that what an async reward opens in one batch still works in the next. Where a fork would not be as good
+as a fresh start, the process that has loaded the reward scores itself. When the replica dies, however suddenly, these
+processes and all that the reward started die too, whatever they are doing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pickle
 import random
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -29,6 +31,9 @@ from rayreward.outcome import OUT_OF_MEMORY, failed_output
 from rayreward.plain import plain
 from rayreward.types import FailureKind, RewardOutput, Sample
 from rayreward.workers.protocol import Broken, Done, Load, Ready, Scored, Spent, Work
+
+_LONG_S = 0.02
+"""A sample that took less was set aside by nobody: no need to look."""
 
 Answer = Callable[[int, RewardOutput], None]
 
@@ -93,9 +98,17 @@ class _Scorer:
             await asyncio.gather(*(self._score_one(position, sample) for position, sample in samples.items()))
         else:
             for position, sample in samples.items():
+                began_s = time.monotonic()
                 await self._score_one(position, sample)
-                if self.is_spent:
+                if self.is_spent or (time.monotonic() - began_s > _LONG_S and self._is_dismissed()):
                     return
+
+    def _is_dismissed(self) -> bool:
+        """Whether the replica has closed its side: what is left of the batch is another's, who was not held up."""
+        try:
+            return not self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
 
     async def _score_one(self, position: int, sample: Sample) -> None:
         [output] = await self._outputs([sample])

@@ -8,9 +8,12 @@ process is left.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rayreward.errors import RewardLoadError
@@ -29,6 +32,9 @@ _START_LIMIT_S = 120.0
 
 _FORK_LIMIT_S = 30.0
 """How long a fork may take; one of a process of many GB takes a tenth of a second."""
+
+_SLOW_NICENESS = 5
+"""Of a process that is at a slow sample: others have the core first, a third of it is left where both want it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,7 @@ class RewardProcesses:
         self._can_fork = False
         self._is_closed = False
         self._ending: set[asyncio.Future[int | None]] = set()
+        self._aside: set[Scorer] = set()
         self.scorer: Scorer | None = None
 
     @property
@@ -164,12 +171,58 @@ class RewardProcesses:
         scorer.writer.close()
         return await self._ended(self._zygote.end, scorer.pid)
 
+    async def set_aside(self, is_still_slow: Callable[[], bool]) -> bool:
+        """Have another process score, and leave the one that does to the sample that it is at; see `end_aside`.
+
+        Args:
+            is_still_slow: asked when the other process is there.
+
+        Returns:
+            False where there is no other one; all is then as it was.
+        """
+        slow, zygote = self.scorer, self._zygote
+        if slow is None or not slow.is_forked or not self._can_fork:
+            return False
+        forking = asyncio.get_running_loop().create_task(self._fork())
+        try:
+            fresh = await asyncio.shield(forking)
+        except asyncio.CancelledError:
+            forking.add_done_callback(partial(_discard_fork, zygote))
+            raise
+        except (ZygoteLostError, RewardLoadError) as error:
+            _log.warning("a slow sample holds up others, for no other process can be forked: %s", error)
+            return False
+        if self.scorer is not slow or not is_still_slow():
+            _discard(zygote, fresh)
+            return False
+        self.scorer = fresh
+        self._aside.add(slow)
+        with contextlib.suppress(OSError):
+            niceness = os.getpriority(os.PRIO_PROCESS, slow.pid) + _SLOW_NICENESS
+            os.setpriority(os.PRIO_PROCESS, slow.pid, niceness)
+        return True
+
+    async def end_aside(self, scorer: Scorer) -> int | None:
+        """Kill a process that was set aside; its exit code, where one can still be learnt."""
+        if scorer not in self._aside:
+            return None  # all were stopped: its number may be another's by now
+        self._aside.discard(scorer)
+        scorer.writer.close()
+        return await self._ended(self._zygote.end, scorer.pid)
+
+    def discard_aside(self, scorer: Scorer) -> None:
+        """The same, without waiting for it; nothing where it was ended already."""
+        if scorer in self._aside:
+            self._aside.discard(scorer)
+            _discard(self._zygote, scorer)
+
     async def stop(self) -> int | None:
         """Kill every process; the exit code of the one that had loaded the reward."""
         scorer, self.scorer = self.scorer, None
         self._can_fork = False
-        if scorer is not None:
-            scorer.writer.close()
+        for one in (*self._aside, *([] if scorer is None else [scorer])):
+            one.writer.close()
+        self._aside.clear()
         zygote, self._zygote = self._zygote, Zygote(_CHILD)
         return None if zygote.pid is None else await self._ended(zygote.close)
 
@@ -186,3 +239,15 @@ class RewardProcesses:
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         return await asyncio.shield(ending)
+
+
+def _discard_fork(zygote: Zygote, forking: asyncio.Task[Scorer]) -> None:
+    if not forking.cancelled() and forking.exception() is None:
+        _discard(zygote, forking.result())
+
+
+def _discard(zygote: Zygote, scorer: Scorer) -> None:
+    """Kill a process without waiting for it; where its zygote was closed, it is gone already."""
+    scorer.writer.close()
+    if zygote.pid is not None:
+        zygote.discard(scorer.pid)

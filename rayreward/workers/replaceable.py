@@ -1,9 +1,9 @@
 """A runner that is exchanged while it works.
 
-What arrives: batches, and now and then another runner. What leaves: one output a sample, in order, and the version that
-made them: a batch is scored by one runner from beginning to end. It promises that an exchange loses no batch: the new
-runner has started before it is given any, and the old one is stopped when its last has come back. One that cannot start
-changes nothing.
+What arrives: batches, and now and then another runner. What leaves: one output a sample, in order, those of slow
+samples later, and the version that made them: a batch is scored by one runner from beginning to end. It promises that
+an exchange loses no batch: the new runner has started before it is given any, and the old one is stopped when its last
+has come back, slow samples too. One that cannot start changes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from rayreward.condition import Condition
 from rayreward.types import RewardOutput, Sample
+from rayreward.workers.outcomes import Outcome
 from rayreward.workers.runner import Runner
 
 
@@ -22,21 +23,27 @@ class Ran:
     """What one runner made of a batch.
 
     Attributes:
-        outputs: one a sample, in order.
+        outcomes: one a sample, in order; those of slow samples come later.
         version: of the runner's reward.
     """
 
-    outputs: list[RewardOutput]
+    outcomes: Sequence[Outcome]
     version: str
 
 
 @dataclass(slots=True)
 class _Held:
-    """A runner, and how many batches it is at."""
+    """A runner, and how many batches and slow samples it is at."""
 
     runner: Runner
     call_count: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def leave(self) -> None:
+        """A batch, or a slow sample of one, is done."""
+        self.call_count -= 1
+        if not self.call_count:
+            self.idle.set()
 
 
 class ReplaceableRunner:
@@ -74,15 +81,19 @@ class ReplaceableRunner:
         await self._held.runner.start()
 
     async def run(self, samples: Sequence[Sample]) -> Ran:
-        """One output a sample, in order."""
+        """One output a sample, in order; slow ones later."""
         held = self._held
         held.call_count += 1
+        outcomes: Sequence[Outcome] = ()
         try:
-            return Ran(await held.runner.run(samples), held.runner.version)
+            outcomes = await held.runner.begin(samples)
+            return Ran(outcomes, held.runner.version)
         finally:
-            held.call_count -= 1
-            if not held.call_count:
-                held.idle.set()
+            for outcome in outcomes:
+                if not isinstance(outcome, RewardOutput):
+                    held.call_count += 1
+                    outcome.add_done_callback(lambda _: held.leave())
+            held.leave()
 
     async def replace(self, runner: Runner) -> None:
         """Start another runner and give it all further batches.

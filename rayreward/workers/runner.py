@@ -13,12 +13,16 @@ from typing import Protocol
 
 import cloudpickle
 
-from rayreward.boundary import score_guarded
+from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation, score_guarded
 from rayreward.condition import Condition
 from rayreward.errors import RewardLoadError
 from rayreward.function import RewardFunction
 from rayreward.grouping import positions_of_groups
+from rayreward.outcome import failed_output
 from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.workers.answers import Answers, AnswersEach
+from rayreward.workers.outcomes import Outcome, give_up, settled
+from rayreward.workers.patience import LEAST_S, Patience
 from rayreward.workers.process import ProcessWorker
 
 
@@ -48,6 +52,10 @@ class Runner(Protocol):
         """One output a sample, in order."""
         ...
 
+    async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
+        """The same, but slow samples need not be waited for: what is still under way is a future of its output."""
+        ...
+
     async def stop(self) -> None:
         """Release what the runner holds; processes are gone when this returns."""
         ...
@@ -60,6 +68,13 @@ def build_runner(reward: RewardFunction, *, process_count: int = 1, timeout_s: f
         return ProcessRunner(reward, process_count=process_count, timeout_s=limit_s)
     runner = ThreadRunner if reward.isolation == "thread" else InlineRunner
     return runner(reward, timeout_s=limit_s)
+
+
+def answers_early(reward: RewardFunction) -> bool:
+    """Whether `Runner.begin` may leave out slow samples of this reward."""
+    if reward.isolation == "process":
+        return reward.scores_one_by_one and not reward.is_async
+    return reward.isolation == "thread" and isinstance(reward, AnswersEach)
 
 
 class InlineRunner:
@@ -97,6 +112,10 @@ class InlineRunner:
         """One output a sample, in order."""
         return await self._within_deadline(score_guarded(self._reward.ascore, samples), samples)
 
+    async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
+        """One output a sample, in order: here, all are waited for."""
+        return await self.run(samples)
+
     async def _within_deadline(
         self, work: Awaitable[list[RewardOutput]], samples: Sequence[Sample]
     ) -> list[RewardOutput]:
@@ -128,8 +147,9 @@ class ThreadRunner(InlineRunner):
     A deadline is kept by giving up on the answer: the thread stays busy until the reward returns.
     """
 
-    def __init__(self, reward: RewardFunction, *, timeout_s: float) -> None:
+    def __init__(self, reward: RewardFunction, *, timeout_s: float, patience_s: float = LEAST_S) -> None:
         super().__init__(reward, timeout_s=timeout_s)
+        self._patience_s = patience_s
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
@@ -140,10 +160,30 @@ class ThreadRunner(InlineRunner):
 
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
+        work = asyncio.run_coroutine_threadsafe(score_guarded(self._reward.ascore, samples), self._started())
+        return await self._within_deadline(asyncio.wrap_future(work), samples)
+
+    async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
+        """The same; of a reward that answers each sample when it knows it, as soon as none but slow ones are left."""
+        if not isinstance(self._reward, AnswersEach):
+            return await self.run(samples)
+        answers = Answers(len(samples))
+        whole = asyncio.get_running_loop().create_task(self._answer(self._reward, samples, answers))
+        try:
+            await asyncio.wait({whole}, timeout=self._patience_s)
+        except asyncio.CancelledError:
+            whole.cancel()
+            raise
+        return answers.outcomes(on_over=whole.cancel)
+
+    async def _answer(self, reward: AnswersEach, samples: Sequence[Sample], answers: Answers) -> None:
+        work = asyncio.run_coroutine_threadsafe(_answered(reward, samples, answers), self._started())
+        answers.answer_rest((await self._within_deadline(asyncio.wrap_future(work), samples))[0])
+
+    def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             raise RuntimeError("a runner was used before its start or after its stop; this is a bug in rayreward")
-        work = asyncio.run_coroutine_threadsafe(score_guarded(self._reward.ascore, samples), self._loop)
-        return await self._within_deadline(asyncio.wrap_future(work), samples)
+        return self._loop
 
     async def stop(self) -> None:
         """Release what the reward holds, and end the thread, as soon as the reward lets it."""
@@ -153,17 +193,32 @@ class ThreadRunner(InlineRunner):
             loop.call_soon_threadsafe(loop.stop)
 
 
+async def _answered(reward: AnswersEach, samples: Sequence[Sample], answers: Answers) -> list[RewardOutput]:
+    """What the samples get that the reward did not answer."""
+    try:
+        await reward.answer_each(samples, answers.answer)
+    except AUTHORS_ERRORS as error:
+        pass_on_cancellation(error)
+        return [failed_output(error)]
+    return [RewardOutput.failed(FailureKind.INVALID_OUTPUT, "the reward gave no output for this sample")]
+
+
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
     loop.close()
 
 
 class ProcessRunner:
-    """Runs in killable processes; a batch is spread over those that exist."""
+    """Runs in killable processes; a batch is spread over those that exist.
 
-    def __init__(self, reward: RewardFunction, *, process_count: int, timeout_s: float) -> None:
+    A slow sample has a process of its own from when it is found to be slow, and holds up no other.
+    """
+
+    def __init__(
+        self, reward: RewardFunction, *, process_count: int, timeout_s: float, patience: Patience | None = None
+    ) -> None:
         self._timeout_s, self._version = timeout_s, reward.version
-        blob = _pickled(reward)
+        blob, patience = _pickled(reward), patience or Patience()
         self._workers = [
             ProcessWorker(
                 blob,
@@ -171,6 +226,7 @@ class ProcessRunner:
                 concurrent=reward.is_async,
                 memory_bytes=reward.memory_bytes,
                 name=reward.name or type(reward).__name__,
+                patience=patience,
             )
             for _ in range(process_count)
         ]
@@ -204,16 +260,27 @@ class ProcessRunner:
 
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
-        if not self._splits or len(samples) < 2:
-            return await self._run_part(samples)
-        size = -(-len(samples) // len(self._workers))
-        parts = [samples[start : start + size] for start in range(0, len(samples), size)]
-        return [output for part in await asyncio.gather(*map(self._run_part, parts)) for output in part]
+        return await settled(await self.begin(samples))
 
-    async def _run_part(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+    async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
+        """The same, as soon as none but slow samples are left."""
+        if not self._splits or len(samples) < 2:
+            return await self._begin_part(samples)
+        size = -(-len(samples) // len(self._workers))
+        starts = range(0, len(samples), size)
+        parts = [asyncio.ensure_future(self._begin_part(samples[start : start + size])) for start in starts]
+        try:
+            return [outcome for begun in await asyncio.gather(*parts) for outcome in begun]
+        except asyncio.CancelledError:
+            for part in parts:
+                if part.done() and not part.cancelled():
+                    give_up(part.result())
+            raise
+
+    async def _begin_part(self, samples: Sequence[Sample]) -> list[Outcome]:
         worker = await self._idle.get()
         try:
-            return await worker.run(samples, self._timeout_s)
+            return await worker.begin(samples, self._timeout_s)
         finally:
             self._idle.put_nowait(worker)
 

@@ -136,6 +136,15 @@ def test_modules_are_there_before_the_first_call(pool: Build) -> None:
     assert "asyncio" not in modules  # a fork costs what the process that forks has loaded
 
 
+def test_each_result_is_told_as_soon_as_it_is_known(pool: Build) -> None:
+    told: list[tuple[int, Any]] = []
+    results = pool(most_workers=4).run(
+        ["hang", "a", "exit"], deadline_s=SHORT_S, on_result=lambda at, result: told.append((at, said([result])[0]))
+    )
+    assert sorted(told) == list(enumerate(said(results)))
+    assert told[-1] == (0, "timeout")
+
+
 def test_prints_do_not_reach_standard_output(pool: Build, capfd: pytest.CaptureFixture[str]) -> None:
     pool().run(["print"], deadline_s=LONG_S)
     out, err = capfd.readouterr()

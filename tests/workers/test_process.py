@@ -14,6 +14,8 @@ import pytest
 from rayreward import RewardFunction, RewardOutput, Sample
 from rayreward.errors import RewardLoadError
 from rayreward.workers import build_runner
+from rayreward.workers.outcomes import Outcome, give_up, settled
+from rayreward.workers.patience import Patience
 from rayreward.workers.process import ProcessWorker
 from tests.processes import is_alive, is_gone
 from tests.workers import hostile
@@ -44,7 +46,7 @@ async def pid_of(worker: ProcessWorker) -> int:
     return worker.pid
 
 
-Start = Callable[[RewardFunction | Callable[..., Any]], ProcessWorker]
+Start = Callable[..., ProcessWorker]
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ async def worker() -> AsyncIterator[Start]:
     """Makes workers; at the end none of their processes is left."""
     made: list[ProcessWorker] = []
 
-    def make(reward: RewardFunction | Callable[..., Any]) -> ProcessWorker:
+    def make(reward: RewardFunction | Callable[..., Any], patience: Patience | None = None) -> ProcessWorker:
         if not isinstance(reward, RewardFunction):
             reward = RewardFunction(func=reward, timeout_s=SHORT_S)
         blob = cloudpickle.dumps(reward)
@@ -63,6 +65,7 @@ async def worker() -> AsyncIterator[Start]:
                 concurrent=reward.is_async,
                 memory_bytes=2**28,
                 name="hostile",
+                patience=patience,
             )
         )
         return made[-1]
@@ -307,6 +310,85 @@ class TestForks:
         assert said(uvloop.run(scored())) == [1.0, "timeout", "crashed", 1.0]
 
 
+class TestSlow:
+    @staticmethod
+    def known(outcomes: list[Outcome]) -> list[Any]:
+        return ["late" if not isinstance(one, RewardOutput) else said([one])[0] for one in outcomes]
+
+    async def test_those_behind_it_and_the_next_batch_are_scored_by_others(self, worker: Start) -> None:
+        one = worker(hostile.misbehave)
+        outcomes = await one.begin(samples("a", "hang", "ccc", "spin", "dddd"), LONG_S)
+        assert self.known(outcomes) == [1.0, "late", 3.0, "late", 4.0]
+        assert said(await one.run(samples("bb"), LONG_S)) == [2.0]
+        assert one.restart_count == 0
+        give_up(outcomes)
+
+    async def test_what_is_given_up_is_killed(self, worker: Start) -> None:
+        patience = Patience()
+        one = worker(hostile.misbehave, patience)
+        await one.start()
+        slow = one.pid
+        outcomes = await one.begin(samples("hang"), LONG_S)
+        assert patience.aside_count == 1
+        give_up(outcomes)
+        assert slow is not None
+        assert await is_gone(slow)
+        assert patience.aside_count == 0
+        assert one.pid != slow
+
+    async def test_a_cancelled_batch_gives_up_what_it_has_set_aside(self, worker: Start) -> None:
+        patience = Patience(most_aside=1)
+        one = worker(hostile.misbehave, patience)
+        await one.start()
+        slow = one.pid
+        task = asyncio.create_task(one.begin(samples("hang", "hang"), LONG_S))
+        while not patience.aside_count:  # noqa: ASYNC110 - a worker announces nothing
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait({task})
+        assert slow is not None
+        assert await is_gone(slow)
+        assert patience.aside_count == 0
+        assert said(await one.run(samples("a"), LONG_S)) == [1.0]
+
+    async def test_beyond_the_bound_a_slow_one_holds_up_the_others_until_one_has_ended(self, worker: Start) -> None:
+        one = worker(hostile.misbehave, Patience(most_aside=1))
+        outcomes = await one.begin(samples("a", "hang", "hang", "a"), SHORT_S)
+        assert isinstance(outcomes[3], RewardOutput)
+        assert outcomes[1].done()  # type: ignore[union-attr]
+        assert said(await settled(outcomes)) == [1.0, "timeout", "timeout", 1.0]
+        assert one.restart_count == 2
+
+    async def test_one_that_crashes_later_costs_itself(self, worker: Start) -> None:
+        one = worker(hostile.misbehave)
+        await one.start()
+        slow = one.pid
+        outcomes = await one.begin(samples("hang", "a"), LONG_S)
+        assert self.known(outcomes) == ["late", 1.0]
+        assert slow is not None
+        os.kill(slow, signal.SIGSEGV)
+        outputs = await settled(outcomes)
+        assert said(outputs) == ["crashed", 1.0]
+        assert "SIGSEGV" in message(outputs[0])
+        assert one.restart_count == 1
+
+    async def test_where_no_other_process_can_be_forked_it_holds_up_the_others_until_its_deadline(
+        self, worker: Start
+    ) -> None:
+        outcomes = await worker(hostile.Loads("thread")).begin(samples("hang", "a"), SHORT_S)
+        assert self.known(outcomes) == ["timeout", 1.0]
+
+    async def test_a_closed_worker_leaves_none(self, worker: Start) -> None:
+        one = worker(hostile.misbehave)
+        await one.start()
+        slow = one.pid
+        outcomes = await one.begin(samples("hang"), LONG_S)
+        await one.close()
+        assert slow is not None
+        assert not is_alive(slow)
+        assert said(await settled(outcomes)) == ["crashed"]
+
+
 class TestMemory:
     @pytest.mark.parametrize("response", ["explode", "leak"])
     @pytest.mark.parametrize("reward", [hostile.misbehave, hostile.misbehave_async, hostile.misbehave_together])
@@ -349,6 +431,8 @@ REPLICA = """
 import asyncio, sys
 import cloudpickle
 from rayreward import RewardFunction, Sample
+from rayreward.workers.outcomes import Outcome, give_up, settled
+from rayreward.workers.patience import Patience
 from rayreward.workers.process import ProcessWorker
 from tests.workers.hostile import misbehave
 

@@ -30,6 +30,9 @@ class HeldRunner:
         self.happened.append("ran")
         return [RewardOutput(1.0) for _ in samples]
 
+    async def begin(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        return await self.run(samples)
+
     async def stop(self) -> None:
         self.happened.append("stopped")
 

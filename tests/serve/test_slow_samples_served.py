@@ -1,0 +1,104 @@
+"""A slow sample and its neighbours through the real service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ray import serve
+
+from rayreward import HttpClient
+from rayreward.router.config import ServiceConfig
+from rayreward.serve.app import build_app
+from rayreward.serve.cluster import EmbeddedCluster
+from rayreward.types import RewardOutput
+from tests.processes import is_gone
+from tests.router.stages import said
+from tests.serve.waiting import begun
+
+pytestmark = pytest.mark.ray
+
+REWARDS = Path(__file__).with_name("slow_rewards.py")
+LONG_S = 120.0
+HEALTHY = 63
+
+
+@pytest.fixture(scope="module")
+def url(cluster: EmbeddedCluster) -> Iterator[str]:
+    rewards = [
+        {"name": "slow", "import_path": f"{REWARDS}::waits", "timeout_s": LONG_S, "num_replicas": 1},
+        {"name": "spread", "import_path": f"{REWARDS}::waits", "timeout_s": LONG_S, "num_replicas": 2},
+    ]
+    config = ServiceConfig.parse({"rewards": rewards}, source="tests")
+    serve.run(build_app(config), name="slow_samples", route_prefix="/slow_samples")
+    yield f"{cluster.url}/slow_samples"
+    serve.delete("slow_samples")
+
+
+def ask(client: HttpClient, response: str, reward: str = "slow") -> asyncio.Task[list[RewardOutput]]:
+    return asyncio.create_task(client.ascore([{"response": response}], reward=reward))
+
+
+@pytest.mark.parametrize("reward", ["slow", "spread"])
+async def test_a_slow_sample_holds_up_nobody(url: str, tmp_path: Path, reward: str) -> None:
+    file = tmp_path / "go"
+    async with HttpClient(url) as client:
+        slow = ask(client, f"until {file}", reward)
+        healthy = [ask(client, "a" * size, reward) for size in range(HEALTHY)]
+        found = await asyncio.gather(*healthy)
+        assert [said(outputs) for outputs in found] == [[float(size)] for size in range(HEALTHY)]
+        await begun(file)
+        assert said(await ask(client, "later", reward)) == [5.0]
+        assert not slow.done()
+        file.touch()
+        assert said(await slow) == [float(len(f"until {file}"))]
+
+
+async def test_more_slow_ones_than_calls_are_taken_at_once_hold_up_nobody(url: str, tmp_path: Path) -> None:
+    files = [tmp_path / str(number) for number in range(5)]
+    async with HttpClient(url) as client:
+        slow = [ask(client, f"until {file}") for file in files]
+        for file in files:
+            await begun(file)
+        assert said(await ask(client, "aa")) == [2.0]
+        assert not any(task.done() for task in slow)
+        for file in files:
+            file.touch()
+        assert [said(outputs) for outputs in await asyncio.gather(*slow)] == [[float(len(f"until {f}"))] for f in files]
+        assert [len(await begun(file)) for file in files] == [1] * len(files)
+
+
+async def test_when_its_replica_dies_the_slow_sample_is_scored_by_the_next(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "never"
+    async with HttpClient(url) as client:
+        slow = ask(client, f"until {file} once")
+        [first] = await begun(file)
+        assert said(await ask(client, "a")) == [1.0]
+        assert not slow.done()
+        os.kill(replica_of(first), signal.SIGKILL)
+        assert said(await slow) == [float(len(f"until {file} once"))]
+        assert await is_gone(first)
+        assert len(await begun(file)) == 2
+
+
+async def test_a_caller_that_leaves_takes_its_slow_sample_along(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "never"
+    async with HttpClient(url) as client:
+        [late] = await client.ascore([{"response": f"until {file}"}], reward="slow", timeout_s=2.0)
+        assert said([late]) == ["timeout"]
+        assert await is_gone((await begun(file))[0])
+        assert said(await ask(client, "a")) == [1.0]
+
+
+def replica_of(scorer: int) -> int:
+    """The replica of a process that scores: it has started the one that forked that."""
+    zygote = parent_of(scorer)
+    return parent_of(zygote)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
