@@ -45,6 +45,7 @@ def build_template(settings: ModelSettings) -> Template:
         eos=_eos_rule(family, settings),
         cuts_response=settings.too_long == "cut",
         chat_template=_chat_template(checkpoint, family, tokenizer, settings),
+        adds_special_tokens=not family.is_openrlhf,  # whose training reads every text as it is
     )
     return _template_of(checkpoint, family, Tokens(tokenizer, rules), settings)
 

@@ -90,14 +90,26 @@ def _find_folder(name: str, revision: str | None) -> Path:
         if not (folder / "config.json").is_file():
             raise RewardLoadError(f"{name!r} cannot be loaded: {_what_it_is(folder)}")
         return folder
+    return _download(name, revision)
+
+
+def _download(name: str, revision: str | None) -> Path:
+    """From the hub, or from what was fetched of it before."""
     try:
-        from huggingface_hub import snapshot_download
+        from huggingface_hub import list_repo_files, snapshot_download
     except ImportError as error:
         raise MissingExtraError(
             f"reward models need transformers ({error}): pip install 'rayreward[models]'"
         ) from error
+    patterns = list(_HUB_FILES)
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_HUB_FILES)))
+        has_safetensors = any(file.endswith(".safetensors") for file in list_repo_files(name, revision=revision))
+    except Exception:  # noqa: BLE001 - without a hub what was fetched before still serves
+        has_safetensors = False
+    if has_safetensors:
+        patterns.remove("*.bin")  # the same weights once more
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"]))
     except Exception as error:  # the boundary: whatever a hub, a proxy or a wrong name makes the library raise
         raise RewardLoadError(
             f"{name!r} cannot be loaded: it is no folder here, and the hub answers: {error}"

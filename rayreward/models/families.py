@@ -96,9 +96,9 @@ def _check_settings(checkpoint: Checkpoint, family: Family, settings: ModelSetti
 
 
 def _gated(checkpoint: Checkpoint) -> Family | None:
-    if "regression_layer.weight" not in checkpoint.shapes:
-        return None
     gating = [name for name in checkpoint.shapes if name.startswith("gating.")]
+    if not gating or "regression_layer.weight" not in checkpoint.shapes:
+        return None
     tensors = ("regression_layer.weight", "reward_transform_matrix", *sorted(gating))
     _require(checkpoint, (*tensors, "gating.logit_scale", "gating.layers.0.weight"), "a gated head (ArmoRM)")
     return Family("gated", tensors)

@@ -90,7 +90,7 @@ def build_probe(
         has_segments: whether the model takes token types.
 
     Example:
-        >>> probe = build_probe(Vocabulary(100, bos=1, eos=2), max_length=64, budget_tokens=1000)
+        >>> probe = build_probe(Vocabulary(100, bos=1, eos=2), max_length=64, budget_tokens=2000)
         >>> len(probe), max(len(one.unit.ids) for one in probe)
         (32, 64)
     """

@@ -165,15 +165,21 @@ def _from_pretrained(
 
 @contextmanager
 def _silent_reports() -> Iterator[None]:
-    """Without transformers' own table of missing weights, which says that they may be ignored: we refuse them."""
+    """Without transformers' own table of missing weights, which says that they may be ignored: we refuse them.
+
+    And without its progress bars, which fill a service's log.
+    """
     from transformers.utils import logging
 
-    before = logging.get_verbosity()
+    before, shows_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(before)
+        if shows_bars:
+            logging.enable_progress_bar()
 
 
 def _refuse_untrained(checkpoint: Checkpoint, missing_keys: Iterable[str]) -> None:

@@ -76,7 +76,7 @@ class RewardTemplate:
 
     @property
     def _adds_special_tokens(self) -> bool:
-        return self._tokens.rules.chat_template is None
+        return self._tokens.rules.chat_template is None and self._tokens.rules.adds_special_tokens
 
     def _encode_text(self, text: str, prompt: str, *, is_boundary: bool) -> ModelInput:
         adds = self._adds_special_tokens and is_boundary

@@ -37,12 +37,14 @@ class Rules:
         eos: how an input ends.
         cuts_response: whether a response that is too long alone loses its oldest tokens; else it is refused.
         chat_template: a Jinja text; None joins prompt and response as they are.
+        adds_special_tokens: whether the tokenizer adds its own (BOS, …) to texts without a template.
     """
 
     limit_tokens: int
     eos: EosRule = "as_written"
     cuts_response: bool = False
     chat_template: str | None = None
+    adds_special_tokens: bool = True
 
 
 class Tokens:

@@ -88,3 +88,30 @@ def test_architecture_and_type_are_what_config_says(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"architectures": None}))
     found = read_checkpoint(str(tmp_path))
     assert (found.architecture, found.model_type) == ("", "")
+
+
+class TestHub:
+    @pytest.mark.parametrize("found", ["model.safetensors", "pytorch_model.bin"])
+    def test_weights_are_fetched_in_one_format(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str
+    ) -> None:
+        asked: dict[str, Any] = {}
+
+        def fetch(name: str, **options: Any) -> str:
+            asked.update(options, name=name)
+            return str(save(tmp_path, {"model_type": "llama"}, {"score.weight": torch.ones(1, 2)}))
+
+        monkeypatch.setattr("huggingface_hub.list_repo_files", lambda *_args, **_options: ["config.json", found])
+        monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+        assert read_checkpoint("some/model", revision="v1").model_type == "llama"
+        assert (asked["name"], asked["revision"]) == ("some/model", "v1")
+        assert ("*.bin" in asked["allow_patterns"]) == (found == "pytorch_model.bin")
+
+    def test_what_is_neither_here_nor_there_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_args: Any, **_options: Any) -> Any:
+            raise ConnectionError("no route")
+
+        monkeypatch.setattr("huggingface_hub.list_repo_files", refuse)
+        monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+        with pytest.raises(RewardLoadError, match=r"it is no folder here, and the hub answers: no route"):
+            read_checkpoint("some/model")

@@ -76,6 +76,10 @@ class TestOthers:
         with pytest.raises(RewardLoadError, match=r"a gated head .* no trained weights for reward_transform_matrix"):
             family(partly, "LlamaForRewardModelWithGating")
 
+    def test_objectives_without_a_gate_are_another_model(self) -> None:
+        with pytest.raises(RewardLoadError, match=r"beside its trunk regression_layer.weight\) holds no trained"):
+            family({"regression_layer.weight": (10, 16)}, "LlamaForSequenceClassificationWithNormal_Weights")
+
     def test_a_pair_head_has_a_prefixed_encoder(self) -> None:
         found = family(PAIR, "DebertaV2PairRM", model_type="deberta-v2")
         assert (found.kind, found.is_encoder, found.trunk_prefix) == ("pair", True, "pretrained_model.")

@@ -255,6 +255,15 @@ class TestBuilding:
         plain = build_template(ModelSettings(str(folder), chat_template="plain"))
         assert len(plain.encode(Sample(prompt="what is", response=" two")).ids) == 3
 
+    @pytest.mark.parametrize(("checkpoint", "begins"), [({}, "<|begin_of_text|>"), ({"normalize_reward": True}, "it")])
+    def test_plain_texts_get_bos_but_from_openrlhf_which_trains_without(
+        self, tmp_path: Path, checkpoint: dict[str, Any], begins: str
+    ) -> None:
+        folder = make_scored(tmp_path, **checkpoint)
+        tokenizer = make_llama3_words(folder, adds_bos=True)
+        made = build_template(ModelSettings(str(folder), chat_template="plain")).encode(Sample(response="it is"))
+        assert words(tokenizer, made.ids).split()[0] == begins
+
     def test_a_template_may_be_given_as_text_or_file(self, tmp_path: Path) -> None:
         folder = make_scored(tmp_path / "model")
         file = tmp_path / "chat.jinja"

@@ -15,8 +15,10 @@ import psutil
 import pytest
 
 from rayreward.errors import InvalidInputError, RewardLoadError, ServiceUnavailableError
+from rayreward.models.building import build_backend
 from rayreward.models.golden import Vocabulary, build_probe, compare
 from rayreward.models.inputs import ModelInput, Reading
+from rayreward.models.settings import ModelSettings
 from rayreward.models.vllm_backend import VllmBackend
 from tests.models.tiny import SPECIAL, WORDS, make_tokenizer
 
@@ -47,7 +49,7 @@ def make_openrlhf_checkpoint(folder: Path) -> Path:
     weights["value_head.weight"] = weights.pop("score.weight")
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     written = json.loads((folder / "config.json").read_text())
-    written |= {"architectures": ["RewardModel"], "value_head_prefix": "value_head"}
+    written |= {"architectures": ["RewardModel"], "value_head_prefix": "value_head", "mean": 0.5, "std": 2.0}
     del written["id2label"], written["label2id"]
     (folder / "config.json").write_text(json.dumps(written))
     return folder
@@ -63,10 +65,10 @@ def backend(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")  # and not by XDG_CACHE_HOME: vLLM keeps there what it knows of models
         patch.setattr("rayreward.models.vllm_checkpoint.cache_folder", lambda: folder)
-        made = VllmBackend(
-            str(checkpoint), mean=0.5, std=2.0, device="cpu", dtype="float32", max_length=MAX_LENGTH,
-            max_step_tokens=512,
-        )  # fmt: skip
+        made = build_backend(
+            ModelSettings(str(checkpoint), backend="vllm", device="cpu", max_length=MAX_LENGTH, max_step_tokens=512)
+        )
+        assert isinstance(made, VllmBackend)
         made.load()
         yield made
         made.close()
