@@ -207,3 +207,19 @@ def test_arguments_are_laid_over_the_specs_own() -> None:
     assert live.with_args({"target": 4}) == live.model_copy(update={"args": {"target": 4, "tolerance": 1}})
     with pytest.raises(ValueError, match="a composite of parts takes no args"):
         spec(parts=[{"builtin": "length", "args": {"target": 3}}]).with_args({"x": 1})
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"builtin": "reward_model", "args": {"model_path": "m"}}, True),
+        ({"builtin": "reward_model", "args": {"model_path": "m"}, "num_replicas": 1}, False),
+        ({"builtin": "reward_model", "args": {"model_path": "m"}, "prompt_affinity": False}, False),
+        ({"builtin": "reward_model", "args": {"model_path": "m"}, "in_router": True}, False),
+        ({"parts": [{"builtin": "length"}, {"builtin": "ensemble", "args": {"members": ["m"]}}]}, True),
+        ({"builtin": "length"}, False),
+        ({"builtin": "length", "prompt_affinity": True}, True),
+    ],
+)
+def test_prompts_belong_to_replicas_where_a_model_gains_by_it(settings: dict[str, Any], expected: bool) -> None:
+    assert spec(**settings).keeps_prompts_together is expected

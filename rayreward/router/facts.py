@@ -12,9 +12,10 @@ from typing import Any
 from rayreward.condition import Condition
 from rayreward.function import RewardFunction
 
-STEPS_A_CALL = 2
-"""Of a model, that one call is to fill. The router estimates tokens from characters, and counts a prompt once for each
-of its samples where the model computes it once: a call of one step's estimate would leave the step half empty."""
+STEPS_A_CALL = 4
+"""Of a model, by the router's estimate: from characters, and with a prompt counted once for each of its samples where
+the model computes it once. With eight samples a prompt those are one and a half. Smaller calls part siblings, whose
+prompt is then computed again in each step; larger ones make the first answers wait, and spread worse over replicas."""
 
 
 @dataclass(frozen=True, slots=True)

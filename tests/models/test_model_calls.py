@@ -171,7 +171,7 @@ def test_its_condition_follows_its_loading(make: Make) -> None:
     condition = model.serving_condition
     assert (condition.doing, condition.step_tokens) == (None, 8)
     assert condition.found["load_s"] >= 0.0
-    assert RewardFacts.of(model, "v").call_tokens == 16
+    assert RewardFacts.of(model, "v").call_tokens == 32
     model.unload()
 
 

@@ -143,9 +143,9 @@ async def test_a_reward_whose_model_is_lost_is_unhealthy_and_says_why(start: Sta
 async def test_what_a_call_should_carry_and_what_loading_found_are_facts_and_published(start: Start) -> None:
     replica = await start("Modelled")
     facts = await replica.probe()
-    assert (facts.call_tokens, facts.found) == (2048, {"load_s": 2.0})
+    assert (facts.call_tokens, facts.found) == (4096, {"load_s": 2.0})
     published = await ScaledReplica.record_autoscaling_stats(replica)  # type: ignore[arg-type]  # the same state
-    assert ReplicaNumbers.read(published).call_tokens == 2048
+    assert ReplicaNumbers.read(published).call_tokens == 4096
 
 
 async def test_at_its_start_it_fails_the_deployment(start: Start) -> None:
