@@ -42,10 +42,11 @@ class Request:
                 return str(value, "latin-1")
         return ""
 
-    def query(self, name: str) -> str | None:
-        """A parameter of the query."""
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query's parameters by name."""
         text = self._scope.get("query_string", b"")
-        return _parameters(text).get(name) if text else None
+        return _parameters(text) if text else _NO_PARAMETERS
 
     async def body(self, limit_bytes: int) -> bytes:
         """The whole body.
@@ -72,6 +73,9 @@ class Request:
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return b"".join(chunks)
+
+
+_NO_PARAMETERS: Mapping[str, str] = {}
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import cloudpickle
 
+from rayreward.batches import OutputBatch
 from rayreward.boundary import score_guarded
 from rayreward.errors import RewardLoadError
 from rayreward.function import RewardFunction
@@ -63,6 +64,7 @@ class InlineRunner:
 
     def __init__(self, reward: RewardFunction, *, timeout_s: float) -> None:
         self._reward, self._timeout_s = reward, timeout_s
+        self._is_plain = reward.scores_one_by_one and not reward.is_async
         self._version: str | None = None
 
     @property
@@ -83,7 +85,12 @@ class InlineRunner:
 
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
-        return await self._within_deadline(score_guarded(self._reward.ascore, samples), len(samples))
+        if not self._is_plain:
+            return await self._within_deadline(score_guarded(self._reward.ascore, samples), len(samples))
+        begun = self._reward.begin(samples)
+        if all(isinstance(one, RewardOutput) for one in begun):
+            return OutputBatch(cast(list[RewardOutput], begun))  # done before a deadline could be looked at
+        return await self._within_deadline(self._reward.finish(begun), len(samples))
 
     async def _within_deadline(self, work: Awaitable[list[RewardOutput]], count: int) -> list[RewardOutput]:
         # The limit is a sample's; only a batch reward's is its call's. A judge that is asked a few at a time, or a
