@@ -120,7 +120,7 @@ class Door:
             _log.exception("%s %s failed; this is a bug in rayreward", request.method, request.path)
             message = "the service failed at this request; that is a bug in rayreward, and its log says where"
             answer = Answer(encode(ErrorBody("InternalError", message)), 500)
-        await answer.send(send)
+        await answer.send(scope, send)
 
     def _find_handler(self, method: str, path: str) -> Handler | None:
         parts = path[1:].split("/")
