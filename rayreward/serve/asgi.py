@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 from rayreward.errors import RequestTooLargeError
 
 WHOLE_ANSWER = "rayreward.whole_answer"
-"""ASGI extension of a server that sends an answer in one piece: its `SendWhole`. What uvicorn does with the two messages
-of any application, looking at each header, costs as much as to read a request of one sample."""
+"""ASGI extension of a server that sends an answer in one piece: its `SendWhole`. What uvicorn does with the two
+messages of any application, looking at each header, costs as much as to read a request of one sample."""
 
 SendWhole = Callable[[int, bytes, bytes], Awaitable[None]]
 """Sends a status, the lines of the head, each ended, and a body."""
