@@ -87,10 +87,10 @@ class InlineRunner:
         """One output a sample, in order."""
         if not self._is_plain:
             return await self._within_deadline(score_guarded(self._reward.ascore, samples), len(samples))
-        begun = self._reward.begin(samples)
+        begun = self._reward._begin_all(samples)
         if all(isinstance(one, RewardOutput) for one in begun):
             return OutputBatch(cast(list[RewardOutput], begun))  # done before a deadline could be looked at
-        return await self._within_deadline(self._reward.finish(begun), len(samples))
+        return await self._within_deadline(self._reward._finish_all(begun), len(samples))
 
     async def _within_deadline(self, work: Awaitable[list[RewardOutput]], count: int) -> list[RewardOutput]:
         # The limit is a sample's; only a batch reward's is its call's. A judge that is asked a few at a time, or a
