@@ -6,8 +6,8 @@ call of a plain Ray actor a sample, which scores nothing. Alternating rounds on 
 process of the cluster, the asking actor among them, and of this one, less what the same processes burn in as much time
 when nobody asks.
 
-``coalesced_frozen`` is the same from an actor that has called ``gc.freeze()`` once it was loaded. Python's collector
-walks through all that the actor has imported whenever a burst's objects have piled up, which is a third of the cost.
+``coalesced_frozen`` is the same from an actor that has called ``gc.freeze()`` once it was loaded: what is left to gain
+where the client has Python's collector look seldom already (`rayreward.collecting`).
 """
 
 from __future__ import annotations

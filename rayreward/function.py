@@ -257,8 +257,17 @@ class RewardFunction:
             return await self._score_groups(samples)
         if self.scores_batches:
             return await self._score_batch(samples)
-        # No coroutine a sample, where the author's code is none: it cost as much as the rest of a trivial call.
-        begun = [self._begin(sample) for sample in samples]
+        return await self._finish_all(self._begin_all(samples))
+
+    def _begin_all(self, samples: Sequence[Sample]) -> list[RewardOutput | Awaitable[Any]]:
+        """Call the code of a reward that `scores_one_by_one`: each sample's output, or what is awaited for it.
+
+        No coroutine a sample, where the author's code is none: it cost as much as the rest of a trivial call.
+        """
+        return [self._begin(sample) for sample in samples]
+
+    async def _finish_all(self, begun: list[RewardOutput | Awaitable[Any]]) -> list[RewardOutput]:
+        """The outputs of what `_begin_all` has begun, in order."""
         unfinished = {at: one for at, one in enumerate(begun) if not isinstance(one, RewardOutput)}
         if unfinished:
             finished = await asyncio.gather(*map(self._finish, unfinished.values()))

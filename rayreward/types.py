@@ -323,10 +323,10 @@ class RewardOutput:
         put = object.__setattr__
         put(self, "score", number)
         put(self, "reason", reason)
-        put(self, "metrics", as_metrics(metrics))
+        put(self, "metrics", {} if metrics is None else as_metrics(metrics))
         put(self, "token_rewards", _finite_scores(token_rewards, "a token reward"))
         put(self, "step_rewards", _finite_scores(step_rewards, "a step reward"))
-        put(self, "metadata", dict(_mapping(metadata, "metadata")))
+        put(self, "metadata", {} if metadata is None else dict(_mapping(metadata, "metadata")))
         put(self, "failure", failure)
         put(self, "version", version)
         put(self, "timings", timings)
@@ -353,12 +353,14 @@ class RewardOutput:
 
     def stamped(self, *, version: str | None = None, timings: Timings | None = None) -> RewardOutput:
         """The same output with its version or its timings set."""
-        values = [get(self) for get in _GETS]
+        output = object.__new__(RewardOutput)
+        for get, put in _SLOTS:
+            put(output, get(self))
         if version is not None:
-            values[-2] = version
+            _put_version(output, version)
         if timings is not None:
-            values[-1] = timings
-        return _restore_output(*values)
+            _put_timings(output, timings)
+        return output
 
     def __iter__(self) -> Iterator[Any]:
         yield self.score
@@ -369,18 +371,18 @@ class RewardOutput:
 
 
 def _restore_output(*values: Any) -> RewardOutput:
-    output = RewardOutput.__new__(RewardOutput)
-    for put, value in zip(_PUTS, values, strict=True):
+    output = object.__new__(RewardOutput)
+    for (_, put), value in zip(_SLOTS, values, strict=True):
         put(output, value)
     return output
 
 
-_PUTS = tuple(getattr(RewardOutput, name).__set__ for name in RewardOutput.__slots__)
-"""The slots' own setters: a frozen value's other way in."""
+_SLOTS = tuple((slot.__get__, slot.__set__) for slot in map(vars(RewardOutput).__getitem__, RewardOutput.__slots__))
+"""The slots' own getters and setters: a frozen value's other way in."""
+
+(_, _put_version), (_, _put_timings) = _SLOTS[-2:]
 
 _METRIC_PUTS = tuple(getattr(MetricRewardOutput, name).__set__ for name in MetricRewardOutput.__slots__)
-
-_GETS = tuple(getattr(RewardOutput, name).__get__ for name in RewardOutput.__slots__)
 
 
 def as_metrics(metrics: Mapping[str, Any] | None) -> Mapping[str, MetricRewardOutput]:

@@ -14,7 +14,7 @@ import rayreward
 ROOT = Path(rayreward.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "serve.port_keeper"),
+    ("errors", "collecting", "serve.port_keeper"),
     ("messages", "strict", "loading", "versioning", "json_text", "calling", "environment", "forking", "sandbox"),
     ("types", "condition"),
     ("batches",),

@@ -26,11 +26,11 @@ reward = LengthReward(target=5)
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     request = Request(scope, receive)
     if request.method != "POST":  # whoever asks whether it is up
-        return await Answer(b"", 404).send(send)
+        return await Answer(b"", 404).send(scope, send)
     asked = decode_request(await request.body(MAX_BYTES))
     outputs = await reward.ascore([item for item in asked.items if isinstance(item, Sample)])
     answers = [TrainerAnswer.scored(output, output.score) for output in outputs if output.score is not None]
-    return await Answer(encode_answer(answers)).send(send)
+    return await Answer(encode_answer(answers)).send(scope, send)
 
 
 async def main() -> None:

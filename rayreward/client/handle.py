@@ -15,6 +15,7 @@ from typing import Any
 from rayreward.client.applications import AUTO, choose_application
 from rayreward.client.base import RewardClient
 from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
+from rayreward.collecting import collect_seldom
 from rayreward.errors import BackpressureError, ServiceUnavailableError
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.prescale import Prescaled
@@ -33,6 +34,8 @@ Lanes = dict[tuple[str | None, str | None, int | None, Priority], Coalescer]
 class HandleClient(RewardClient):
     """Scores by a reward application of this Ray cluster.
 
+    While one lives, this process's cyclic collector looks seldom; see `rayreward.collecting`.
+
     Args:
         app: the Serve application's name; "auto" finds the one that can be meant.
         timeout_s: for a call that names none.
@@ -46,12 +49,14 @@ class HandleClient(RewardClient):
         self._handle = find_app(app)
         # Futures belong to a loop, so each loop of the process coalesces its own callers.
         self._lanes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Lanes] = weakref.WeakKeyDictionary()
+        collect_seldom(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_lanes"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _lanes=weakref.WeakKeyDictionary())
+        collect_seldom(self)
 
     async def arewards(self) -> list[RewardInfo]:
         """What the application serves."""

@@ -143,6 +143,7 @@ class Admission:
     def __init__(self, policy: AdmissionPolicy, *, now: Clock) -> None:
         self._policy, self._now = policy, now
         self._limits_rewards, self._limits_callers = policy.per_reward.is_set, policy.per_caller.is_set
+        self._limits_some = self._limits_rewards or self._limits_callers
         self.turn_wait_s = policy.turn_wait_s
         self.total = _Scope()
         self._by_reward: dict[str, _Scope] = {}
@@ -223,6 +224,8 @@ class Admission:
         """What has no room for the ticket; None where all have."""
         if not self.total.has_room(ticket, self._policy.total):
             return Blocked.ROUTER
+        if not self._limits_some:
+            return None
         for scopes, limit, name in self._narrow(ticket):
             scope = scopes.get(name)
             if scope is not None and not scope.has_room(ticket, limit):
@@ -240,6 +243,8 @@ class Admission:
 
     def _count(self, ticket: Ticket, sign: int) -> None:
         self.total.add(ticket, sign)
+        if not self._limits_some:
+            return
         for scopes, _, name in self._narrow(ticket):
             scope = scopes.get(name)
             if scope is None:

@@ -10,7 +10,8 @@ A sync reward cannot be interrupted here, so no deadline is kept; between parts 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from rayreward.batches import OutputBatch
 from rayreward.outcome import failed_output, to_outputs
@@ -32,12 +33,13 @@ class Direct:
         self.stats = CoalescerStats()
         self.waiting, self.waiting_count = Waiting(), 0
 
-    async def score(
+    def score(
         self, samples: Sequence[Sample], *, timeout_s: float | None = None, rank: int = 0, caller: str = ""
-    ) -> list[RewardOutput]:
+    ) -> Coroutine[Any, Any, list[RewardOutput]]:
         """One output a sample, in order."""
-        if len(samples) <= USUAL_SAMPLES:
-            return await self._part(samples)
+        return self._part(samples) if len(samples) <= USUAL_SAMPLES else self._parts(samples)
+
+    async def _parts(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         outputs: list[RewardOutput] = []
         for start in range(0, len(samples), USUAL_SAMPLES):
             outputs += await self._part(samples[start : start + USUAL_SAMPLES])

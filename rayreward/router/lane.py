@@ -188,7 +188,8 @@ class Lane:
 
     async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
         """One output a sample, in order."""
-        outputs = await self._score(samples, terms)
+        is_plain = self.lookup is None and self.assembly is None
+        outputs = await (self._dispatch if is_plain else self._score)(samples, terms)
         for output in reversed(outputs):
             if output.version is not None:
                 self.note_version(output.version)
@@ -196,8 +197,6 @@ class Lane:
         return outputs
 
     async def _score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
-        if self.lookup is None and self.assembly is None:
-            return await self._dispatch(samples, terms)
         if self.facts is None and not await self._learn_in_time(terms.timeout_s):
             return [too_late(terms.timeout_s)] * len(samples)
         facts = self.facts

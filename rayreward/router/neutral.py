@@ -72,12 +72,12 @@ class NeutralMeans:
         group = self._groups.get(key)
         if group is None or (not group.open_count and now_s - group.touched_s > _GROUP_LIFE_S):
             group = self._groups[key] = _Group()
+            if len(self._groups) > _MAX_GROUPS:
+                self._groups.popitem(last=False)
         group.size = size or group.size
         group.open_count += 1
         group.touched_s = now_s
         self._groups.move_to_end(key)
-        while len(self._groups) > _MAX_GROUPS:
-            self._groups.popitem(last=False)
 
     def finish(self, run: str, prompt: str, score: float | None, *, now_s: float) -> None:
         """A sample of this prompt is scored, or has failed (None)."""
@@ -89,10 +89,7 @@ class NeutralMeans:
             if score is not None:
                 group.scores.append(score)
         if score is not None:
-            self._runs.setdefault(run, _Run()).recent.append(score)
-            self._runs.move_to_end(run)
-            while len(self._runs) > _MAX_RUNS:
-                self._runs.popitem(last=False)
+            self._run(run).recent.append(score)
 
     def run_means(self, most: int) -> dict[str, float]:
         """The means of the runs that had a score last, at `most` so many."""
@@ -102,7 +99,7 @@ class NeutralMeans:
     def restore(self, means: Mapping[str, float]) -> None:
         """What another process knew of the runs: each counts as one score, which the next ones outweigh."""
         for run, mean in reversed(list(means.items())):
-            self._runs.setdefault(run, _Run()).recent.append(mean)
+            self._run(run).recent.append(mean)
 
     def is_settled(self, run: str, prompt: str) -> bool:
         """Whether all siblings have ended.
@@ -121,6 +118,17 @@ class NeutralMeans:
             return sum(group.scores) / len(group.scores)
         known = self._runs.get(run)
         return sum(known.recent) / len(known.recent) if known is not None else 0.0
+
+    def _run(self, name: str) -> _Run:
+        """The run, which counts as the latest one now."""
+        run = self._runs.get(name)
+        if run is None:
+            run = self._runs[name] = _Run()
+            if len(self._runs) > _MAX_RUNS:
+                self._runs.popitem(last=False)
+        else:
+            self._runs.move_to_end(name)
+        return run
 
 
 def _key(run: str, prompt: str) -> _Key:

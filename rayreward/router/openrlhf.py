@@ -73,6 +73,7 @@ class OpenRLHFRoute:
         Raises:
             UnknownRewardError: no such reward; nothing was scored.
         """
+        name, _ = self._router.lane(name)
         started_s = self._router.now()
         items, prompts = request.items, request.prompts
         outputs = await self._score(name, items, prompts, run=run, group_size=group_size, priority=priority)
@@ -119,6 +120,7 @@ class OpenRLHFRoute:
         Raises:
             UnknownRewardError: no such reward.
         """
+        name, _ = self._router.lane(name)
         groups = [_group_of(sample) for sample in samples]
         self._note_unseen(name, [(samples[position], outputs[position].score) for position in unseen], run)
         return await self._settle_all(name, samples, groups, outputs, run, within_s=self._policy.answer_within_s)
@@ -130,12 +132,17 @@ class OpenRLHFRoute:
     def restore(self, means: Mapping[str, Mapping[str, float]]) -> None:
         """What another router knew of the runs."""
         for name in means.keys() & self._router.lanes.keys():
-            self._means.setdefault(name, NeutralMeans()).restore(means[name])
+            self._means_of(name).restore(means[name])
 
-    def _note_unseen(self, name: str | None, ended: Sequence[tuple[Sample, float | None]], run: str | None) -> None:
+    def _means_of(self, name: str) -> NeutralMeans:
+        means = self._means.get(name)
+        if means is None:
+            means = self._means[name] = NeutralMeans()
+        return means
+
+    def _note_unseen(self, name: str, ended: Sequence[tuple[Sample, float | None]], run: str | None) -> None:
         """Count them among their siblings, who wait for them."""
-        name, _ = self._router.lane(name)
-        means, now_s = self._means.setdefault(name, NeutralMeans()), self._router.now()
+        means, now_s = self._means_of(name), self._router.now()
         for sample, _ in ended:
             means.begin(run or _NO_RUN, _group_of(sample), size=sample.group_size, now_s=now_s)
         for sample, score in ended:
@@ -144,7 +151,7 @@ class OpenRLHFRoute:
 
     async def _score(
         self,
-        name: str | None,
+        name: str,
         items: Sequence[Item],
         groups: Sequence[str],
         *,
@@ -153,24 +160,29 @@ class OpenRLHFRoute:
         priority: Priority = "train",
     ) -> list[RewardOutput]:
         """Score what is a sample; what failed while it was read keeps its failure."""
-        name, _ = self._router.lane(name)
-        means = self._means.setdefault(name, NeutralMeans())
+        means, begun_s = self._means_of(name), self._router.now()
+        samples = [item for item in items if isinstance(item, Sample)]
         for group, item in zip(groups, items, strict=True):
             size = (item.group_size if isinstance(item, Sample) else None) or group_size
-            means.begin(run or _NO_RUN, group, size=size, now_s=self._router.now())
-        outputs: list[RewardOutput] = []
+            means.begin(run or _NO_RUN, group, size=size, now_s=begun_s)
+        scores: Sequence[float | None] = [None] * len(items)
         try:
-            samples = [item for item in items if isinstance(item, Sample)]
-            limit_s = self._policy.answer_within_s
-            asked = self._router.score_in_turn(
-                name, samples, timeout_s=limit_s, priority=priority, caller=run, group_size=group_size
+            outputs = await self._router.score_in_turn(
+                name,
+                samples,
+                timeout_s=self._policy.answer_within_s,
+                priority=priority,
+                caller=run,
+                group_size=group_size,
             )
-            scored = iter(await asked)
-            outputs = [next(scored) if isinstance(item, Sample) else item for item in items]
+            if len(samples) != len(items):
+                scored = iter(outputs)
+                outputs = [next(scored) if isinstance(item, Sample) else item for item in items]
+            scores = [output.score for output in outputs]
         finally:  # a caller that leaves takes its samples out of the groups again
-            scores = [output.score for output in outputs] or [None] * len(items)
+            ended_s = self._router.now()
             for group, score in zip(groups, scores, strict=True):
-                means.finish(run or _NO_RUN, group, score, now_s=self._router.now())
+                means.finish(run or _NO_RUN, group, score, now_s=ended_s)
             self._announce()
         if _unavailable(outputs):
             self._router.note_unavailable(run)
@@ -178,7 +190,7 @@ class OpenRLHFRoute:
 
     async def _settle_all(
         self,
-        name: str | None,
+        name: str,
         items: Sequence[Item],
         groups: Sequence[str],
         outputs: Sequence[RewardOutput],
@@ -186,12 +198,12 @@ class OpenRLHFRoute:
         *,
         within_s: float,
     ) -> list[TrainerAnswer]:
-        name, _ = self._router.lane(name)
-        means = self._means.setdefault(name, NeutralMeans())
-        wait_s = min(self._policy.sibling_wait_s, within_s)
         failed = [position for position, output in enumerate(outputs) if output.score is None]
-        filled = [self._settle(means, run or _NO_RUN, groups[position], wait_s) for position in failed]
-        numbers = dict(zip(failed, await asyncio.gather(*filled), strict=True)) if failed else {}
+        numbers: dict[int, TrainerAnswer] = {}
+        if failed:
+            means, wait_s = self._means_of(name), min(self._policy.sibling_wait_s, within_s)
+            filled = [self._settle(means, run or _NO_RUN, groups[position], wait_s) for position in failed]
+            numbers = dict(zip(failed, await asyncio.gather(*filled), strict=True))
         answers = [
             numbers[position] if output.score is None else TrainerAnswer.scored(output, output.score)
             for position, output in enumerate(outputs)

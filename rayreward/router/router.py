@@ -92,11 +92,14 @@ class Router:
             return []
         terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
         ticket = _ticket(name, samples, terms)
-        if self._gate.admission.enters(ticket):
-            return await self._score_inside(lane, samples, terms, ticket)
-        started_s = self.now()
-        await self._gate.enter(ticket, timeout_s=timeout_s)
-        return await self._score_inside(lane, samples, terms.after(self.now() - started_s), ticket)
+        if not self._gate.admission.enters(ticket):
+            started_s = self.now()
+            await self._gate.enter(ticket, timeout_s=timeout_s)
+            terms = terms.after(self.now() - started_s)
+        try:
+            return await lane.score(samples, terms)
+        finally:
+            self._gate.leave(ticket)
 
     async def score_in_turn(
         self,
@@ -117,17 +120,12 @@ class Router:
             return []
         terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
         ticket = _ticket(name, samples, terms)
-        if self._gate.admission.enters(ticket):
-            return await self._score_inside(lane, samples, terms, ticket)
-        started_s = self.now()
-        if not await self._gate.enter_in_turn(ticket, timeout_s=timeout_s):
-            text = f"too much waited in the router for {timeout_s} s: it takes what its 'admission' limits say"
-            return [RewardOutput.failed(FailureKind.REJECTED, text)] * len(samples)
-        return await self._score_inside(lane, samples, terms.after(self.now() - started_s), ticket)
-
-    async def _score_inside(
-        self, lane: RewardLane, samples: Sequence[Sample], terms: Terms, ticket: Ticket
-    ) -> list[RewardOutput]:
+        if not self._gate.admission.enters(ticket):
+            started_s = self.now()
+            if not await self._gate.enter_in_turn(ticket, timeout_s=timeout_s):
+                text = f"too much waited in the router for {timeout_s} s: it takes what its 'admission' limits say"
+                return [RewardOutput.failed(FailureKind.REJECTED, text)] * len(samples)
+            terms = terms.after(self.now() - started_s)
         try:
             return await lane.score(samples, terms)
         finally:

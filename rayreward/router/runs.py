@@ -142,10 +142,13 @@ class RunTally:
         )
 
     def _known(self, run: str) -> _Run:
-        known = self._runs.setdefault(run, _Run())
-        self._runs.move_to_end(run)
-        while len(self._runs) > _MAX_RUNS:
-            self._runs.popitem(last=False)
+        known = self._runs.get(run)
+        if known is None:
+            known = self._runs[run] = _Run()
+            if len(self._runs) > _MAX_RUNS:
+                self._runs.popitem(last=False)
+        else:
+            self._runs.move_to_end(run)
         return known
 
 

@@ -68,7 +68,8 @@ def rank_of(priority: Priority) -> int:
     Raises:
         InvalidInputError: there is no such class.
     """
-    return PRIORITIES[priority_of(priority)]
+    rank = PRIORITIES.get(priority)
+    return PRIORITIES[priority_of(priority)] if rank is None else rank
 
 
 def too_late(timeout_s: float | None) -> RewardOutput:

@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import lru_cache, partial
 
 from starlette.types import Receive, Scope, Send
 
@@ -71,6 +71,9 @@ _OPEN_PATHS = frozenset({"/health", "/ready", "/openapi.json", "/v1/service"})
 _MAX_TOLD = 100
 """Different mistakes of one kind that the log names: their texts come from outside."""
 
+_ROUTES_KEPT = 256
+"""Paths whose handler is remembered: several times what a service has."""
+
 _CLIENT_GONE = 499
 """Nobody reads it; the status is for access logs."""
 
@@ -94,6 +97,8 @@ class Door:
         self._router, self._openrlhf, self._limits, self._token_sha256 = router, openrlhf, limits, token_sha256
         self.service = ServiceBody()
         self._refused_priorities = set[str]()
+        # A training asks by the same path for every sample; which paths there are, others may invent.
+        self._handler_of = lru_cache(maxsize=_ROUTES_KEPT)(self._find_handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application, whatever happens."""
@@ -101,7 +106,12 @@ class Door:
             return  # neither web sockets nor a life span
         request = Request(scope, receive)
         try:
-            answer = await self._answer(request)
+            handler = self._handler_of(request.method, request.path)
+            if handler is None:
+                answer = self._no_handler(request)
+            else:
+                self._check_token(request)
+                answer = await handler(request)
         except RayRewardError as error:
             answer = _refusal(error)
         except ClientGoneError:
@@ -110,18 +120,13 @@ class Door:
             _log.exception("%s %s failed; this is a bug in rayreward", request.method, request.path)
             message = "the service failed at this request; that is a bug in rayreward, and its log says where"
             answer = Answer(encode(ErrorBody("InternalError", message)), 500)
-        await answer.send(send)
+        await answer.send(scope, send)
 
-    async def _answer(self, request: Request) -> Answer:
-        parts = request.path[1:].split("/")
-        is_post = request.method == "POST"
-        handler = self._writing(parts) if is_post else self._reading(parts)
-        if not is_post and request.method not in ("GET", "HEAD"):
-            handler = None
-        if handler is None:
-            return self._no_handler(request, parts)
-        self._check_token(request)
-        return await handler(request)
+    def _find_handler(self, method: str, path: str) -> Handler | None:
+        parts = path[1:].split("/")
+        if method == "POST":
+            return self._writing(parts)
+        return self._reading(parts) if method in ("GET", "HEAD") else None
 
     def _writing(self, parts: list[str]) -> Handler | None:
         """What answers a POST."""
@@ -161,7 +166,8 @@ class Door:
                 return partial(self._run, run)
         return None
 
-    def _no_handler(self, request: Request, parts: list[str]) -> Answer:
+    def _no_handler(self, request: Request) -> Answer:
+        parts = request.path[1:].split("/")
         if self._writing(parts) is None and self._reading(parts) is None:
             message = f"{request.method} {request.path} is no route here; see /openapi.json"
             return Answer(encode(ErrorBody("not_found", message)), 404)
@@ -206,19 +212,22 @@ class Door:
         name, _ = self._router.lane(reward)
         asked = decode_request(await request.body(self._limits.max_request_bytes))
         self._check_count(len(asked.items))
-        size = request.query("group_size") or ""
-        group_size = int(size) if size.isdecimal() else None
-        priority = self._trainers_priority(request)
-        run = request.query("run")
-        answers = await self._openrlhf.answer(name, asked, run=run, group_size=group_size, priority=priority)
+        query = request.query
+        size = query.get("group_size", "")
+        answers = await self._openrlhf.answer(
+            name,
+            asked,
+            run=query.get("run"),
+            group_size=int(size) if size.isdecimal() else None,
+            priority=self._trainers_priority(request, query.get("priority") or "train"),
+        )
         return Answer(encode_openrlhf_answer(answers))
 
-    def _trainers_priority(self, request: Request) -> Priority:
+    def _trainers_priority(self, request: Request, text: str) -> Priority:
         """What an OpenRLHF URL asks for. One that asks for what there is not is told so in the log, once.
 
         Its samples are a training's all the same: a refused request is a lost reward there, and kills the run.
         """
-        text = request.query("priority") or "train"
         try:
             return priority_of(text)
         except InvalidInputError as error:

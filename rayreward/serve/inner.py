@@ -41,6 +41,8 @@ async def open_inner_lane(spec: RewardSpec) -> Lane:
     if facts.takes_turns:
         # It is done before it could be waited for, and absent only where the router is.
         lane.coalescer, lane.breaker = Direct(send), None
+    if not facts.compares_groups:
+        lane.assembly = None  # a replica's facts may change; these do not
     lane.learn(facts)
     return lane
 

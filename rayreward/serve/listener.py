@@ -21,15 +21,18 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from rayreward.router.config import ListenSpec
 from rayreward.serve.arrivals import Arrivals
+from rayreward.serve.asgi import WHOLE_ANSWER
 from rayreward.serve.door import Door
 from rayreward.serve.kept_port import KeptPort, node_process
 from rayreward.wire import ErrorBody, ServiceBody, encode
@@ -41,9 +44,6 @@ _BACKLOG = 4096
 
 _KEEP_ALIVE_S = 75.0
 """An idle connection is kept so long. Clients give theirs up sooner, so that none is closed under a request."""
-
-_DEPARTURE_CHECK_S = 1.0
-"""Requests that have been answered by then are never looked at: looking costs more than most answers."""
 
 _JOIN_WITHIN_S = 5.0
 _JOIN_PAUSE_S = 0.25
@@ -69,7 +69,7 @@ class Listener:
     """
 
     def __init__(self, app: ASGIApp, spec: ListenSpec, *, identity: str, kept: KeptPort | None = None) -> None:
-        self._app, self._spec, self._identity, self._kept = Departures(app), spec, identity, kept
+        self._app, self._spec, self._identity, self._kept = app, spec, identity, kept
         self._server: _Server | None = None
         self._arrivals: Arrivals | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -93,7 +93,6 @@ class Listener:
         gc.collect()
         gc.freeze()
         self._serving = asyncio.get_running_loop().create_task(self._server.serve(sockets=[bound]))
-        self._app.start()
         self._arrivals.start()
         return True
 
@@ -109,7 +108,6 @@ class Listener:
             await self._kept.leave(is_followed=is_followed)
         self._server.should_exit = True
         await self._serving
-        await self._app.stop()
         await self._arrivals.stop()
 
     async def _bind(self) -> socket.socket | None:
@@ -215,46 +213,57 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
         yield
 
 
-class _JoinedTransport:
-    """A transport that sends an answer's head and body in one system call, which is a quarter of a small one's cost.
+class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
+    """One connection; also a `rayreward.serve.arrivals.Connection`.
 
-    A first piece is held until the next one comes, or until the turn of the event loop ends. Nothing here reads the
-    addresses of the two ends, so that nobody pays for asking them.
+    An answer that is known as a whole leaves in one system call: each costs a quarter of a small answer. Nothing here
+    reads the addresses of the two ends, so that nobody pays for asking them. Whoever hangs up is not worked for.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport, self._held = transport, b""
-        self._call_soon = asyncio.get_running_loop().call_soon
-
-    def write(self, data: bytes) -> None:
-        if not self._held:
-            self._held = data
-            self._call_soon(self._flush)
-            return
-        held, self._held = self._held, b""
-        self._transport.write(held + data)
-
-    def _flush(self) -> None:
-        held, self._held = self._held, b""
-        if held:
-            self._transport.write(held)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def get_extra_info(self, _name: str, default: Any = None) -> Any:
-        return default
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
-    """One connection; also a `rayreward.serve.arrivals.Connection`."""
+    _answering: asyncio.Task[Any] | None = None
+    _is_lost = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(_JoinedTransport(transport))
+        """What uvicorn does, less the addresses."""
+        self.connections.add(self)
+        self.transport, self.flow, self.scheme = transport, FlowControl(transport), "http"
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The caller has gone, or was answered and sent away."""
+        super().connection_lost(exc)
+        self._is_lost = True
+        if self._answering is not None and not self.cycle.response_complete:
+            self._answering.cancel()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, _app: ASGIApp) -> None:
+        cycle.scope["extensions"] = {WHOLE_ANSWER: partial(self._send_whole, cycle)}
+        super()._start_asgi_task(cycle, partial(self._answer, cycle))
+
+    async def _answer(self, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send) -> None:
+        self._answering = asyncio.current_task()
+        try:
+            if not self._is_lost:
+                await self.app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._is_lost:
+                raise  # the server stops
+        finally:
+            self._answering = None
+            cycle.disconnected = cycle.disconnected or self._is_lost  # uvicorn tells the last of several in a row only
+
+    async def _send_whole(self, cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> None:
+        """The application's answer, as `rayreward.serve.asgi.SendWhole` has it."""
+        if self.flow.write_paused and not self._is_lost:
+            await self.flow.drain()
+        if self._is_lost:
+            return
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + head + end + (b"" if cycle.scope["method"] == "HEAD" else body))
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     @property
     def awaited(self) -> object | None:
@@ -288,65 +297,3 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
             body = encode(ErrorBody("DeadlineError", text + "listen.request_within_s"))
             self.transport.write(_TOO_LATE % (len(body), body))
         self.transport.close()
-
-
-class Departures:
-    """Cancels the work of callers that hung up: their samples leave the queue.
-
-    The server itself tells of a departure only to those who ask. A request is looked at when it has been under way
-    for a second or so, by one timer for all, since most are answered in milliseconds.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._answering: dict[asyncio.Task[None], Receive] = {}
-        self._watched: dict[asyncio.Task[None], asyncio.Task[None]] = {}
-        self._sweeper: asyncio.Task[None] | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the application does."""
-        task = asyncio.current_task()
-
-        async def noting() -> Message:
-            message = await receive()
-            if task is not None and not message.get("more_body", False):
-                self._answering[task] = receive
-            return message
-
-        try:
-            await self._app(scope, noting, send)
-        except asyncio.CancelledError:
-            watcher = self._watched.get(task) if task is not None else None
-            if watcher is None or not watcher.done():
-                raise  # the server stops
-        finally:
-            if task is not None:
-                self._answering.pop(task, None)
-                watcher = self._watched.pop(task, None)
-                if watcher is not None:
-                    watcher.cancel()
-
-    def start(self) -> None:
-        """Look for departures from now on."""
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
-
-    async def stop(self) -> None:
-        """Look no more."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
-
-    async def _sweep(self) -> None:
-        old: set[asyncio.Task[None]] = set()
-        while True:
-            await asyncio.sleep(_DEPARTURE_CHECK_S)
-            for task in old & self._answering.keys() - self._watched.keys():
-                watching = _cancel_when_gone(task, self._answering[task])
-                self._watched[task] = asyncio.get_running_loop().create_task(watching)
-            old = set(self._answering)
-
-
-async def _cancel_when_gone(task: asyncio.Task[None], receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue
-    task.cancel()

@@ -15,6 +15,7 @@ from typing import Any
 from starlette.requests import Request
 
 from rayreward.batches import AskedAgain
+from rayreward.collecting import collect_seldom
 from rayreward.log.record import RewardLog
 from rayreward.router.config import ServiceConfig
 from rayreward.router.lane import Lane, open_lane
@@ -57,6 +58,7 @@ class RewardService:
     """
 
     async def __init__(self, config: ServiceConfig, handles: Mapping[str, Any]) -> None:  # type: ignore[misc]
+        collect_seldom(self)
         log = RewardLog(config.log_dir, writer=_replica_name()) if config.log_dir else None
         opened = _Opened(handles, KeptRollouts(_app_name()), log)
         lanes = {spec.name: await opened.versions(spec) for spec in config.rewards}

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import cloudpickle
 
+from rayreward.batches import OutputBatch
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation, score_guarded
 from rayreward.condition import Condition
 from rayreward.errors import RewardLoadError
@@ -85,6 +86,7 @@ class InlineRunner:
 
     def __init__(self, reward: RewardFunction, *, timeout_s: float) -> None:
         self._reward, self._timeout_s = reward, timeout_s
+        self._is_plain = reward.scores_one_by_one and not reward.is_async
         self._version: str | None = None
 
     @property
@@ -110,7 +112,12 @@ class InlineRunner:
 
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
-        return await self._within_deadline(score_guarded(self._reward.ascore, samples), samples)
+        if not self._is_plain:
+            return await self._within_deadline(score_guarded(self._reward.ascore, samples), samples)
+        begun = self._reward._begin_all(samples)
+        if all(isinstance(one, RewardOutput) for one in begun):
+            return OutputBatch(cast(list[RewardOutput], begun))  # done before a deadline could be looked at
+        return await self._within_deadline(self._reward._finish_all(begun), samples)
 
     async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
         """One output a sample, in order: here, all are waited for."""

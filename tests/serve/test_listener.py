@@ -33,7 +33,6 @@ async def service() -> AsyncIterator[served]:
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener_module, "_JOIN_WITHIN_S", 0.5)
     monkeypatch.setattr(listener_module, "_JOIN_PAUSE_S", 0.01)
-    monkeypatch.setattr(listener_module, "_DEPARTURE_CHECK_S", 0.01)
 
 
 def listener_of(service: served, port: int = 0, *, identity: str = "rewards@here", **options: Any) -> Listener:
@@ -112,19 +111,35 @@ async def test_what_is_under_way_is_finished_before_it_stops() -> None:
         await stopping
 
 
-async def test_a_caller_that_hangs_up_is_not_scored_for(service: served) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_caller_that_hangs_up_is_not_scored_for(
+    service: served, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
     listener = listener_of(service)
     await listener.start()
     _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     body = b'{"samples": [{"response": "a"}]}'
-    writer.write(b"POST /stuck HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    await writer.drain()
-    while not listener._app._answering:  # noqa: ASYNC110 - nothing announces it
-        await asyncio.sleep(0)
-    writer.close()
+    writer.write(b"POST /stuck HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body) * count)
     async with asyncio.timeout(10):
-        while listener._app._answering:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        for inside_samples in (1, 0):
+            while service.router.stats().inside_samples != inside_samples:  # noqa: ASYNC110 - nothing announces it
+                await asyncio.sleep(0.001)
+            writer.close()
+    await listener.stop()
+    assert not caplog.records
+
+
+async def test_an_answer_to_head_has_no_body(service: served) -> None:
+    listener = listener_of(service)
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    for method in (b"HEAD", b"GET"):
+        writer.write(method + b" /health HTTP/1.1\r\nHost: h\r\n\r\n")
+    heads = [await reader.readuntil(b"\r\n\r\n") for _ in range(2)]
+    assert heads[0] == heads[1]
+    assert heads[0].startswith(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n")
+    assert await reader.readexactly(15) == b'{"status":"ok"}'
+    writer.close()
     await listener.stop()
 
 

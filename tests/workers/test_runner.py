@@ -97,6 +97,18 @@ class TestInlineRunner:
         runner = build_runner(ScriptedReward({"slow": HANG}), timeout_s=0.01)
         assert said(await runner.run(samples("a", "slow"))) == ["timeout", "timeout"]
 
+    async def test_a_plain_function_may_return_what_is_awaited_within_the_deadline(self) -> None:
+        async def later(response: str) -> float:
+            await asyncio.sleep(0 if response != "slow" else 3600)
+            return 2.0
+
+        def reward(response: str) -> Any:
+            return 1.0 if response == "now" else later(response)
+
+        runner = build_runner(RewardFunction(func=reward, isolation="inline"), timeout_s=0.05)
+        assert said(await runner.run(samples("now", "later"))) == [1.0, 2.0]
+        assert said(await runner.run(samples("now", "slow"))) == ["timeout", "timeout"]
+
     @pytest.mark.parametrize("answer", [[], [RewardOutput(1.0)], ValueError("x"), SystemExit(1), 5, ["a", "b", "c"]])
     async def test_a_subclass_that_breaks_its_promise_costs_the_batch(self, answer: Any) -> None:
         outputs = await build_runner(hostile.Careless(answer, isolation="inline")).run(samples("a", "b"))
