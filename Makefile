@@ -4,7 +4,7 @@ BIN := .venv/bin
 # In this order: preflight's cluster has ended before the one that tests/serve keeps for all of its tests starts.
 MEETS_RAY := tests/cli tests/client tests/jobs/preflight tests/router tests/serve tests/test_readme.py
 
-.PHONY: install demo serve check lint types format test test-attacks test-faults test-runs test-verl test-ray260 bench bench-rewards soak clean
+.PHONY: install demo serve check lint types format test test-attacks test-faults test-vllm test-runs test-verl test-ray260 bench bench-rewards soak clean
 
 install: .venv/installed
 
@@ -32,13 +32,17 @@ types: install
 check: lint types              ## what CI checks before the tests
 
 test: check                    ## the tests
-	$(BIN)/pytest -m "not runs and not verl and not faults and not attacks"
+	$(BIN)/pytest -m "not runs and not verl and not faults and not attacks and not vllm"
 
 test-attacks: install          ## programs that try for a point, a secret or a way out: both tiers, as root and as nobody
 	$(BIN)/pytest tests/programs/test_attacks.py
 
 test-faults: install           ## a service that is broken in every way we know, under load, and not a sample lost
 	$(BIN)/pytest -m faults
+
+test-vllm: install             ## vLLM's engine beside the plain forward, and as a judge; an engine's process a file
+	$(BIN)/pytest tests/models/test_vllm_backend.py
+	$(BIN)/pytest tests/judges/test_vllm.py
 
 test-runs: install             ## whole OpenRLHF trainings on this CPU, against rewards that work, fail and die
 	$(BIN)/pytest -m runs
