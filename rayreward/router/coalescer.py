@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from rayreward.batches import AskedAgain, EarlyBatch, OutputBatch, SampleBatch
 from rayreward.outcome import failed_output, to_outputs
+from rayreward.router.affinity import prompt_key
 from rayreward.router.batching import BatchLimits, BatchQueue, Unit, Waiting
 from rayreward.router.sizing import BatchSizer, Spread
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
@@ -129,6 +130,7 @@ class Coalescer:
         self._free_slots, self._full_slot_count = slot_count + full_slot_count, full_slot_count
         self._queue: BatchQueue[Entry] = BatchQueue(limits)
         self._configured_tokens, self._counts_tokens = limits.max_tokens, limits.max_tokens is not None
+        self._keeps_siblings = False
         self._gather, self._sizer = gather, sizer
         self._pump_timer: asyncio.Handle | None = None
         self._turn: _Turn | None = None
@@ -169,7 +171,11 @@ class Coalescer:
             turn = self._turn = _Turn(self._now())
         call = _Call(samples, turn.arrived_s, [None] * len(samples), len(samples), loop.create_future())
         units = _units(call, counts_tokens=self._counts_tokens)
-        self._queue.extend(units, item_count=len(samples), rank=rank, caller=caller)
+        if self._keeps_siblings:
+            prompts = [prompt_key(samples[items[0][1]]) for items, _, _ in units]
+            self._queue.extend_siblings(units, prompts, item_count=len(samples), rank=rank, caller=caller)
+        else:
+            self._queue.extend(units, item_count=len(samples), rank=rank, caller=caller)
         self._schedule_pump(loop)
         deadline = None
         if timeout_s is not None:
@@ -197,7 +203,11 @@ class Coalescer:
             self._sizer.takes_turns = takes_turns
 
     def limit_tokens(self, call_tokens: int | None) -> None:
-        """What the reward says that a call should carry; what is configured goes before it."""
+        """What the reward says that a call should carry; what is configured goes before it.
+
+        A model counts tokens, and computes the prompt of samples once that come together: so they do.
+        """
+        self._keeps_siblings = call_tokens is not None
         if self._configured_tokens is None:
             self._counts_tokens = call_tokens is not None
             self._queue.limit_tokens(call_tokens)

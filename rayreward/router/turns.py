@@ -48,6 +48,10 @@ class Turns(Generic[T]):
         else:
             waiting.extend(items)
 
+    def put_back(self, item: T, *, rank: int, caller: str) -> None:
+        """Let an item that was taken be its caller's next one again; the caller's turn is over all the same."""
+        self._classes.setdefault(rank, {}).setdefault(caller, deque()).appendleft(item)
+
     def take(self, fits: Callable[[T], bool]) -> T | None:
         """The next item, if it fits; the next caller's where a caller's first does not. None where none does."""
         if not self._classes:

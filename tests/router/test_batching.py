@@ -73,3 +73,41 @@ def test_a_group_over_the_limit_of_tokens_travels_alone() -> None:
     for items in (["a"], ["b", "c"], ["d"]):
         queue.add(items, size_bytes=1, tokens=3 * len(items))
     assert [queue.take() for _ in range(3)] == [["a"], ["b", "c"], ["d"]]
+
+
+def with_siblings(queue: BatchQueue[str], *names: str, caller: str = "") -> None:
+    """Each is called after its prompt, and has ten tokens."""
+    queue.extend_siblings(
+        [((name,), 1, 10) for name in names], [name[0] for name in names], item_count=len(names), caller=caller
+    )
+
+
+def test_siblings_that_come_apart_travel_together() -> None:
+    queue = BatchQueue[str](BatchLimits(max_tokens=40))
+    with_siblings(queue, "a1", "b1", "c1")
+    with_siblings(queue, "c2", "b2", "a2", "d1")
+    assert [queue.take(), queue.take(), queue.take()] == [["a1", "a2", "b1", "b2"], ["c1", "c2", "d1"], []]
+    assert queue.waiting == (0, 0, 0)
+
+
+def test_siblings_are_parted_only_where_one_batch_cannot_hold_them() -> None:
+    queue = BatchQueue[str](BatchLimits(max_tokens=30))
+    with_siblings(queue, "a1", "b1", "b2", "b3")
+    assert [queue.take(), queue.take()] == [["a1"], ["b1", "b2", "b3"]]
+    with_siblings(queue, "a1", "b1", "b2", "b3", "b4")
+    assert [queue.take(), queue.take(), queue.take()] == [["a1", "b1", "b2"], ["b3", "b4"], []]
+
+
+def test_a_sibling_of_what_has_left_waits_anew() -> None:
+    queue = BatchQueue[str](BatchLimits(max_tokens=20))
+    with_siblings(queue, "a1", "b1")
+    assert queue.take() == ["a1", "b1"]
+    with_siblings(queue, "c1", "a2")
+    assert queue.take() == ["c1", "a2"]
+
+
+def test_callers_take_turns_with_their_siblings() -> None:
+    queue = BatchQueue[str](BatchLimits(max_tokens=20))
+    with_siblings(queue, "a1", "a2", "a3", "a4", "b1", caller="one")
+    with_siblings(queue, "c1", "c2", caller="other")
+    assert [queue.take() for _ in range(4)] == [["a1", "a2"], ["c1", "c2"], ["a3", "a4"], ["b1"]]
