@@ -243,6 +243,10 @@ class TestGivesUpAtOnce:
             (completion({"score": 1}), ServiceUnavailableError, "no chat completion"),
             (completion("a" * 5_000_000), ServiceUnavailableError, "more than 4194304 bytes"),
             (httpx.Response(200, text="[" * 100_000), ServiceUnavailableError, "no chat completion"),
+            (httpx.Response(200, json={"error": {"message": "no"}}), ServiceUnavailableError, "no chat completion"),
+            (httpx.Response(200, text='{"choices": [{"mess'), ServiceUnavailableError, "no chat completion"),
+            (completion(["Score: 7"]), ServiceUnavailableError, "no chat completion"),
+            (completion([5]), ServiceUnavailableError, "no chat completion"),
         ],
     )
     async def test_on_what_is_no_reply(
@@ -258,6 +262,17 @@ class TestGivesUpAtOnce:
         with pytest.raises(InvalidInputError, match="no valid Unicode"):
             await one.ask("\ud800")
         assert one.server.bodies == []
+
+
+class TestWildNumbers:
+    async def test_counts_that_cannot_be_are_none(self, asked: Open) -> None:
+        usage = {"prompt_tokens": 10**400, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": -3}}
+        reply = await asked(completion("ok", usage=usage)).ask()
+        assert (reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens) == (0, 0, 4)
+
+    async def test_half_a_character_is_shown_as_missing(self, asked: Open) -> None:
+        body = rb'{"choices": [{"message": {"content": "\ud800 fine"}}]}'
+        assert (await asked(httpx.Response(200, content=body)).ask()).text == "? fine"
 
 
 class TestLimits:
@@ -363,7 +378,11 @@ class TestLogprobs:
         assert reply.logprobs == {"4": -0.1, " 5": -2.0}
         assert one.server.bodies[0]["top_logprobs"] == 20
 
-    @pytest.mark.parametrize("logprobs", [None, {"content": None}, {"content": []}, {"content": [{"token": 4}]}, 5])
+    @pytest.mark.parametrize(
+        "logprobs",
+        [None, {"content": None}, {"content": []}, {"content": [{"token": 4}]}, 5]
+        + [{"content": [{"token": "4", "logprob": wild}]} for wild in (10**400, 5.0, "0", None, [1])],
+    )
     async def test_a_server_without_them_is_no_judge_of_that_kind(self, asked: Open, logprobs: Any) -> None:
         one = asked(completion("4", logprobs=logprobs))
         with pytest.raises(ServiceUnavailableError, match="judge with verdict='text' or 'json'"):
