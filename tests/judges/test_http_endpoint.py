@@ -421,21 +421,50 @@ class TestLogprobs:
 async def test_one_pool_serves_all_questions_of_a_loop_and_travels_nowhere(asked: Open) -> None:
     one = asked()
     await asyncio.gather(*(one.ask() for _ in range(5)))
-    assert len(one.endpoint._loops) == 1
+    assert len(one.endpoint._connections) == 1
     plain = HttpEndpoint("tiny", base_url="http://judge/v1", limits=CallLimits(requests_per_minute=5))
-    await plain._here()
+    await plain._connections.here()
     copied = pickle.loads(pickle.dumps(plain))
-    assert (copied.url, copied.limits, len(copied._loops)) == (plain.url, plain.limits, 0)
+    assert (copied.url, copied.limits, len(copied._connections)) == (plain.url, plain.limits, 0)
     await plain.aclose()
 
 
 def test_several_loops_one_after_the_other_have_pools_of_their_own() -> None:
     one = Asked()
     assert [asyncio.run(one.ask(text)).text for text in ("a", "b")] == ["a", "b"]
-    assert len(one.endpoint._loops) == 1
+    assert len(one.endpoint._connections) == 1
 
 
 @pytest.mark.parametrize("url", ["judge:8000", "ftp://judge/v1", "", "http://", None])
 def test_an_address_that_is_none_is_refused(url: Any) -> None:
     with pytest.raises(ConfigError, match="base_url"):
         HttpEndpoint("tiny", base_url=url)
+
+
+async def test_a_copy_on_another_machine_begins_with_its_own_clock_and_asks_for_itself(asked: Open) -> None:
+    one = asked(error(401), limits=CallLimits(requests_per_minute=60))
+    one.clock.advance(1e6)  # a machine that has been up for long
+    with pytest.raises(AuthenticationError):
+        await one.ask()
+    state = one.endpoint.__getstate__()
+    copied = HttpEndpoint.__new__(HttpEndpoint)
+    copied.__setstate__({**state, "_clock": ManualClock()})
+    assert (await copied.ask(Question([{"role": "user", "content": "again"}]))).text == "again"
+    assert one.slept == []
+    await copied.aclose()
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+async def test_a_key_that_a_server_repeats_is_told_to_nobody(asked: Open, status: int) -> None:
+    one = asked(error(status, "wrong key: hush-hush"), api_key="hush-hush", limits=CallLimits(max_tries=1))
+    with pytest.raises(Exception, match="wrong key: \u2026") as told:
+        await one.ask()
+    assert "hush" not in str(told.value)
+
+
+async def test_a_key_that_cannot_be_sent_is_told_to_nobody_either(asked: Open) -> None:
+    one = asked(api_key="hush hush")
+    with pytest.raises(AuthenticationError, match="cannot be sent") as told:
+        await one.ask()
+    assert "hush" not in str(told.value)
+    assert one.server.requests == []
