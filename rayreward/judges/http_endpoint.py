@@ -32,7 +32,7 @@ from rayreward.judges.chat_wire import Dialect, body_of, complaint_of, encode, i
 from rayreward.judges.choice_ids import find_choice_ids
 from rayreward.judges.connections import Connections, LoopConnections
 from rayreward.judges.endpoint import Question, Reply
-from rayreward.judges.metered import estimated_tokens, usage_of
+from rayreward.judges.metered import counted, estimated_tokens, usage_of
 
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -138,7 +138,7 @@ class HttpEndpoint:
             await self._wait_for_turn(expected)
             try:
                 async with asyncio.timeout(self.limits.timeout_s):
-                    reply = await self._persist(here, question, expected)
+                    reply = counted(await self._persist(here, question, expected), question)
             except TimeoutError as error:
                 if isinstance(error, DeadlineError):
                     raise

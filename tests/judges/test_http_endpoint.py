@@ -265,10 +265,13 @@ class TestGivesUpAtOnce:
 
 
 class TestWildNumbers:
-    async def test_counts_that_cannot_be_are_none(self, asked: Open) -> None:
+    async def test_counts_that_are_missing_or_cannot_be_are_estimated(self, asked: Open) -> None:
         usage = {"prompt_tokens": 10**400, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": -3}}
         reply = await asked(completion("ok", usage=usage)).ask()
-        assert (reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens) == (0, 0, 4)
+        assert (reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens) == (19, 0, 4)
+        reply = await asked(completion("ok")).ask()
+        assert reply.prompt_tokens == 19
+        assert 1 <= reply.completion_tokens <= 20
 
     async def test_half_a_character_is_shown_as_missing(self, asked: Open) -> None:
         body = rb'{"choices": [{"message": {"content": "\ud800 fine"}}]}'
