@@ -77,6 +77,7 @@ class RewardFunction:
     timeout_s: float = 30.0
     memory_bytes: int = 4 * 2**30
     deterministic: bool = False
+    counts_by_run: bool = False  # the router then puts the asking run's name into samples' metadata, as "run"
     name: str = ""
 
     _function: Callable[..., Any] | None = None

@@ -7,8 +7,11 @@ one of them could not. One ledger counts for one process: a reward of several re
 
 from __future__ import annotations
 
+import math
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 from rayreward.errors import BackpressureError, ConfigError
 
@@ -58,7 +61,7 @@ class Prices:
         cached: of what the service had computed before; as `prompt` where it is None.
 
     Raises:
-        ConfigError: a price below 0.
+        ConfigError: a price below 0, or without end.
 
     Example:
         >>> Prices(prompt=2.0, completion=8.0, cached=0.5).cost_usd(Usage(1_000_000, 500_000, 100_000))
@@ -70,7 +73,8 @@ class Prices:
     cached: float | None = None
 
     def __post_init__(self) -> None:
-        if not (self.prompt >= 0 and self.completion >= 0 and (self.cached is None or self.cached >= 0)):
+        given = (self.prompt, self.completion, self.prompt if self.cached is None else self.cached)
+        if not all(math.isfinite(price) and price >= 0 for price in given):
             raise ConfigError(f"prices are US dollars a million tokens, 0 or more; found {self}")
 
     def cost_usd(self, usage: Usage) -> float:
@@ -131,7 +135,7 @@ class Spent:
 
 
 class Ledger:
-    """Accounts by run.
+    """Accounts by run; several threads may ask. A copy that travels to another process begins empty.
 
     Example:
         >>> ledger = Ledger(Prices(prompt=1.0), Budget(usd=0.01))
@@ -148,9 +152,20 @@ class Ledger:
 
     def __init__(self, prices: Prices | None = None, budget: Budget | None = None) -> None:
         self.prices, self.budget = prices or Prices(), budget or Budget()
-        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self._begin()
         if self.budget.usd is not None and not (self.prices.prompt or self.prices.completion):
             raise ConfigError("budget_usd needs prices, found none: give them, or bound budget_tokens")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"prices": self.prices, "budget": self.budget}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self._changing = threading.Lock()
 
     def hold(self, run: str, most: Usage) -> Hold:
         """Set aside what a request may cost at most.
@@ -158,6 +173,10 @@ class Ledger:
         Raises:
             BackpressureError: the run's budget does not allow it; the message names the budget and what is spent.
         """
+        with self._changing:
+            return self._hold(run, most)
+
+    def _hold(self, run: str, most: Usage) -> Hold:
         account = self._account(run)
         asked = Hold(run, self.prices.cost_usd(most), most.tokens)
         spent_usd = self.prices.cost_usd(account.spent)
@@ -180,13 +199,12 @@ class Ledger:
 
     def settle(self, hold: Hold, used: Usage | None) -> float:
         """Replace what was set aside by what was used (None: nothing was); its price in US dollars."""
-        account = self._account(hold.run)
-        account.held_usd = max(0.0, account.held_usd - hold.usd)
-        account.held_tokens = max(0, account.held_tokens - hold.tokens)
-        if used is None:
-            return 0.0
-        account.spent += used
-        return self.prices.cost_usd(used)
+        with self._changing:
+            account = self._account(hold.run)
+            account.held_usd = max(0.0, account.held_usd - hold.usd)
+            account.held_tokens = max(0, account.held_tokens - hold.tokens)
+            account.spent += used or Usage()
+        return 0.0 if used is None else self.prices.cost_usd(used)
 
     def spent(self, run: str) -> Spent:
         """What `run` has spent so far; nothing where it is unknown."""

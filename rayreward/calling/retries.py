@@ -89,11 +89,11 @@ class RetryPolicy:
 
         Args:
             tried: at least 1.
-            retry_after_s: what the service asked for.
+            retry_after_s: what the service asked for; None or 0 where it named no time to come.
             spread: a random number from 0 to 1; our own waits lie between half and all of their length by it, and
                 what the service asked for is lengthened by as much as a quarter.
         """
-        if retry_after_s is not None:
+        if retry_after_s:  # "at once" is no time: all who failed together would be back together
             return retry_after_s * (1 + spread / 4)
         full_s = min(self.longest_wait_s, self.first_wait_s * 2.0 ** min(tried - 1, 30))
         return full_s * (0.5 + spread / 2)

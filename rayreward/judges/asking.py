@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from rayreward.calling.ledger import Usage
 from rayreward.errors import AuthenticationError
 from rayreward.judges.endpoint import Endpoint, Question, Reply
+from rayreward.judges.guard import without_special_tokens
 from rayreward.judges.metered import usage_of
 from rayreward.judges.verdicts import UnparseableError
 from rayreward.outcome import failed_output
@@ -74,23 +75,22 @@ class Asker(Generic[T]):
         Raises:
             UnparseableError: no reply could be read; and what the endpoint raises.
         """
-        wrong: list[str] = []
-        asked = question
+        asked, tried = question, 0
         while True:
             reply = await self.endpoint.ask(asked)
             cost.add(reply)
             try:
                 return self.read(reply)
             except UnparseableError as error:
-                wrong.append(str(error))
-            if len(wrong) > self.max_corrections:
-                tries = f" ({len(wrong)} tries)" if len(wrong) > 1 else ""
-                raise UnparseableError(f"{wrong[-1]}{tries}")
-            # Only the latest correction: with the earlier ones each question would be dearer than the one before.
-            asked = self._corrected(question, reply, wrong[-1])
+                tried += 1
+                if tried > self.max_corrections:
+                    raise UnparseableError(str(error), f"({tried} tries)" if tried > 1 else "") from None
+                # Only the latest correction: with the earlier ones each question would be dearer than the one before.
+                asked = self._corrected(question, reply, error.problem)
 
     def _corrected(self, question: Question, reply: Reply, wrong: str) -> Question:
-        said = {"role": "assistant", "content": reply.text[-_QUOTED_CHARS:] or "(nothing)"}
+        # Its own words stay its own: a special token that it quoted would begin another turn, ours perhaps.
+        said = {"role": "assistant", "content": without_special_tokens(reply.text[-_QUOTED_CHARS:]) or "(nothing)"}
         told = {"role": "user", "content": f"Your reply cannot be read: {wrong}. {self.reminder}"}
         return replace(question, messages=[*question.messages, said, told])
 

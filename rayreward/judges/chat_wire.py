@@ -7,7 +7,6 @@ that says what came instead. Servers differ in what they take: what one refuses 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,12 @@ from rayreward.judges.endpoint import Question, Reply
 
 TOP_LOGPROBS = 20
 """The most that OpenAI's API and its likes return."""
+
+_ROUNDED_UP, _LEAST_LOGPROB = 0.1, -1e4
+"""Log probabilities are 0 at most, but for rounding; others are none. OpenAI says -9999 for what cannot be."""
+
+_MOST_TOKENS = 2**32
+"""Of a count that is believed; a wilder one would spend a budget, or overflow a price."""
 
 _TOO_LONG = re.compile(
     r"context[ _-]?length|context window|maximum context|max_model_len|too long|too many tokens|"
@@ -111,7 +116,7 @@ def read_reply(content: bytes, *, wants_logprobs: bool) -> Reply:
         payload = json.loads(content)
         choice = payload["choices"][0]
         text = _text_of(choice["message"]["content"])
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise ServiceUnavailableError(f"a body that is no chat completion: {content[:200]!r}") from None
     logprobs = _logprobs_of(choice) if wants_logprobs else {}
     if wants_logprobs and not logprobs:
@@ -127,13 +132,14 @@ def read_reply(content: bytes, *, wants_logprobs: bool) -> Reply:
 
 
 def _text_of(content: Any) -> str:
+    if isinstance(content, list):
+        content = "".join(str(part.get("text") or "") for part in content)
     if content is None:
         return ""
-    if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content)
     if not isinstance(content, str):
         raise TypeError("content is no text")
-    return content
+    # JSON may escape half a character, and what quotes it could be sent nowhere.
+    return content.encode("utf-8", "replace").decode("utf-8")
 
 
 def _logprobs_of(choice: Mapping[str, Any]) -> dict[str, float]:
@@ -146,14 +152,14 @@ def _logprobs_of(choice: Mapping[str, Any]) -> dict[str, float]:
     found: dict[str, float] = {}
     for one in listed:
         token, logprob = (one.get("token"), one.get("logprob")) if isinstance(one, dict) else (None, None)
-        if isinstance(token, str) and isinstance(logprob, (int, float)) and not math.isnan(logprob):
-            found.setdefault(token, float(logprob))
+        if isinstance(token, str) and isinstance(logprob, (int, float)) and logprob <= _ROUNDED_UP:  # not NaN, either
+            found.setdefault(token, float(max(logprob, _LEAST_LOGPROB)))
     return found
 
 
 def _count(counts: Any, name: str) -> int:
     value = counts.get(name) if isinstance(counts, dict) else None
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_TOKENS else 0
 
 
 def complaint_of(content: bytes) -> str:

@@ -7,11 +7,14 @@ is about to say, where the twenty likeliest tokens may hold none of them. None f
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+
+from rayreward.calling.bodies import read_body
 
 _SINCE = (0, 29)
 
@@ -25,9 +28,10 @@ async def find_choice_ids(
 
     Raises:
         httpx.RequestError: the server cannot be reached.
+        ServiceUnavailableError: it answers without an end.
     """
     root = base_url.removesuffix("/v1")
-    version = _json(await http.get(f"{root}/version", headers=dict(headers)))
+    version = await _json(http, "GET", f"{root}/version", headers)
     found = _VERSION.match(str(version.get("version", "")))
     if found is None or (int(found[1]), int(found[2])) < _SINCE:
         return ()
@@ -36,7 +40,7 @@ async def find_choice_ids(
         spelled = set()
         for text in (choice, f" {choice}"):
             body = {"model": model, "prompt": text, "add_special_tokens": False}
-            tokens = _json(await http.post(f"{root}/tokenize", json=body, headers=dict(headers))).get("tokens")
+            tokens = (await _json(http, "POST", f"{root}/tokenize", headers, body)).get("tokens")
             if isinstance(tokens, list) and len(tokens) == 1 and isinstance(tokens[0], int):
                 spelled.add(tokens[0])
         if not spelled:
@@ -45,10 +49,14 @@ async def find_choice_ids(
     return tuple(sorted(ids))
 
 
-def _json(answer: httpx.Response) -> dict[str, Any]:
+async def _json(
+    http: httpx.AsyncClient, method: str, url: str, headers: Mapping[str, str], body: Any = None
+) -> dict[str, Any]:
     """An object, empty where the answer is anything else: other servers have such paths, too."""
+    async with http.stream(method, url, json=body, headers=dict(headers)) as answer:
+        content = await read_body(answer) if answer.status_code == 200 else b""
     try:
-        found = answer.json() if answer.status_code == 200 else None
-    except ValueError:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

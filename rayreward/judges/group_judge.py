@@ -36,6 +36,7 @@ class GroupJudge(RewardFunction):
     """
 
     isolation: Isolation = "inline"
+    counts_by_run = True
     timeout_s = 120.0
     deterministic = True
     judge_model: str

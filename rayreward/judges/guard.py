@@ -40,16 +40,23 @@ _SPECIAL = re.compile(
     | <(?=\uff5c)                                           # DeepSeek's are written with a full-width bar
     | <(?=/?(?:s|bos|eos|pad|unk|cls|sep|mask|sop|eop|sys)>)  # <s>, </s>, <bos>
     | <(?=(?:start|end)_of_(?:turn|image|audio|text)>)      # Gemma
-    | <(?=(?:unused|extra_id_|reserved_special_token_)\d*>)  # reserved ones
+    | <(?=\|[a-z_]{1,32}>|[a-z_]{1,32}\|>)                  # <|turn>, <turn|>
+    | <(?=(?:unused|extra_id_|reserved_special_token_|SPECIAL_|reserved_)\d+>)  # reserved ones
+    | <(?=(?:seed|fim)[:_][a-z_]{1,32}>)                    # <seed:bos>, <fim_prefix>
     | <(?=<\s*/?SYS>>)                                      # Llama 2
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _SQUARE_SPECIAL = re.compile(
     r"\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|PREFIX|SUFFIX|MIDDLE|gMASK|"
-    r"CLS|SEP|MASK|PAD|UNK|BOS|EOS|IMG)\])",
+    r"CLS|SEP|MASK|PAD|UNK|BOS|EOS|IMG|THINK|ARGS|CALL_ID|MODEL_SETTINGS|BEGIN_AUDIO|UNUSED_TOKEN_\d{1,4})\]|"
+    r"\|[a-z_]{1,32}\|\])",
     re.IGNORECASE,
 )
+
+_THINKING = re.compile(r"<(?=/?think>)")
+"""Inert, and no signal: models that reason write these by themselves. Quoted in a judge's own thinking they would end
+it there, and what it goes on to consider would be read as its answer."""
 
 _TAGS = re.compile("[\U000e0000-\U000e007f]+")
 """Unicode's tag characters: they show as nothing, and models read them as letters."""
@@ -137,14 +144,19 @@ def neutralise(text: str, *, verdict_words: Iterable[str] = ("score",)) -> tuple
     text, fences = _FENCE.subn(_BRACKET, text)
     if fences:
         signals.add("fence")
-    text, angles = _SPECIAL.subn(_BRACKET, text)
-    text, squares = _SQUARE_SPECIAL.subn(_SQUARE, text)
-    if angles or squares:
+    shown = without_special_tokens(text)
+    if shown != text:
         signals.add("special_token")
+    text = _THINKING.sub(_BRACKET, shown)
     text, verdicts = _verdict(tuple(verdict_words)).subn(lambda found: found["word"] + _COLON, text)
     if verdicts:
         signals.add("verdict")
     return text, tuple(sorted(signals))
+
+
+def without_special_tokens(text: str) -> str:
+    """`text` with the special tokens of chat templates made inert."""
+    return _SQUARE_SPECIAL.sub(_SQUARE, _SPECIAL.sub(_BRACKET, text))
 
 
 @functools.lru_cache(maxsize=256)

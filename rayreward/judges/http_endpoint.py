@@ -8,16 +8,16 @@ that a wrong key is not tried again by everybody. Waiting for one's turn is not 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
-import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from rayreward.calling.bodies import read_body
+from rayreward.calling.keys import ServiceKey
 from rayreward.calling.limits import Clock, Pace
 from rayreward.calling.retries import RetryPolicy, WorthRetryingError, is_worth_another_try, persist, read_retry_after
 from rayreward.errors import (
@@ -30,21 +30,16 @@ from rayreward.errors import (
 )
 from rayreward.judges.chat_wire import Dialect, body_of, complaint_of, encode, is_too_long, read_reply
 from rayreward.judges.choice_ids import find_choice_ids
+from rayreward.judges.connections import Connections, LoopConnections
 from rayreward.judges.endpoint import Question, Reply
-from rayreward.judges.metered import estimated_tokens, usage_of
+from rayreward.judges.metered import counted, estimated_tokens, usage_of
 
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_KEY = "OPENAI_API_KEY"
 
-_CONNECT_S = 10.0
-"""To open a connection: a host that does not answer by then is down, and another try may meet another one."""
-
 _LOCKED_S = 60.0
 """After a refused key: long enough that a training's samples do not hammer the provider (some lock accounts), short
 enough that a key which was mended is used within a minute. Another key in the variable ends it at once."""
-
-_MAX_REPLY_BYTES = 4 * 2**20
-"""Of a reply's body; a verdict takes thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +67,6 @@ class CallLimits:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
                 raise ConfigError(f"{name} must be above 0, found {value!r:.80}")
-
-
-@dataclass
-class _Here:
-    """What belongs to one event loop."""
-
-    http: httpx.AsyncClient
-    kept_open: AsyncGenerator[None, None]
-    slots: asyncio.Semaphore
-    discovery: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class HttpEndpoint:
@@ -117,37 +102,43 @@ class HttpEndpoint:
     ) -> None:
         self.model, self.limits = model, limits or CallLimits()
         self.url = f"{_checked(base_url)}/chat/completions"
-        self._base_url, self._api_key, self._key_variable = _checked(base_url), api_key, key_variable
-        self._transport, self._clock, self._sleep = transport, clock, sleep
+        self._base_url, self._key = _checked(base_url), ServiceKey(api_key, key_variable)
+        self._clock, self._sleep = clock, sleep
         self._policy = RetryPolicy(max_tries=self.limits.max_tries)
+        self._connections = Connections(self.url, int(self.limits.max_concurrency), transport)
+        self._dialect = Dialect()
+        self._begin()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_pace", "_refused_key")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
+
+    def _begin(self) -> None:
+        """What is told by this machine's clock: another one's has another beginning."""
         self._pace = Pace(
             requests_per_minute=self.limits.requests_per_minute,
             tokens_per_minute=self.limits.tokens_per_minute,
             max_wait_s=self.limits.max_wait_s,
-            clock=clock,
+            clock=self._clock,
         )
-        self._dialect = Dialect()
         self._refused_key: tuple[str, float, str] | None = None
-        self._loops: _Loops = weakref.WeakKeyDictionary()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_loops"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _loops=weakref.WeakKeyDictionary())
 
     async def ask(self, question: Question) -> Reply:
         """The reply; see `Endpoint.ask` for the errors."""
         self._check_key()
         encode(body_of(question, self.model, self._dialect))  # what cannot be sent needs no turn
-        here = await self._here()
+        self._key.headers()  # what cannot be sent needs no turn, either
+        here = await self._connections.here()
         async with here.slots:
             self._check_key()  # another one may have been refused while this one waited
             expected = estimated_tokens(question.messages) + question.max_tokens
             await self._wait_for_turn(expected)
             try:
                 async with asyncio.timeout(self.limits.timeout_s):
-                    reply = await self._persist(here, question, expected)
+                    reply = counted(await self._persist(here, question, expected), question)
             except TimeoutError as error:
                 if isinstance(error, DeadlineError):
                     raise
@@ -157,16 +148,14 @@ class HttpEndpoint:
 
     async def aclose(self) -> None:
         """Close this loop's connections."""
-        here = self._loops.pop(asyncio.get_running_loop(), None)
-        if here is not None:
-            await here.kept_open.aclose()
+        await self._connections.aclose()
 
     async def _wait_for_turn(self, tokens: int) -> None:
         wait_s = self._pace.take(tokens=tokens)
         if wait_s > 0:
             await self._sleep(wait_s)
 
-    async def _persist(self, here: _Here, question: Question, tokens: int) -> Reply:
+    async def _persist(self, here: LoopConnections, question: Question, tokens: int) -> Reply:
         tried = 0
 
         async def attempt() -> Reply:
@@ -183,7 +172,7 @@ class HttpEndpoint:
             attempt, self._policy, until_s=until_s, clock=self._clock, sleep=self._sleep, draw=random.random
         )
 
-    async def _attempt(self, here: _Here, question: Question) -> Reply:
+    async def _attempt(self, here: LoopConnections, question: Question) -> Reply:
         """One request; one more for each parameter that the server turns out not to take."""
         while True:
             body = body_of(question, self.model, self._dialect)
@@ -195,15 +184,11 @@ class HttpEndpoint:
             if not (may_differ and self._dialect.learn(complaint, body)):
                 raise self._error_of(answer, complaint)
 
-    async def _post(self, here: _Here, body: bytes) -> tuple[httpx.Response, bytes]:
+    async def _post(self, here: LoopConnections, body: bytes) -> tuple[httpx.Response, bytes]:
         try:
-            async with here.http.stream("POST", self.url, content=body, headers=self._headers()) as answer:
-                content = bytearray()
-                async for part in answer.aiter_bytes():
-                    content += part
-                    if len(content) > _MAX_REPLY_BYTES:
-                        raise ServiceUnavailableError(f"{self.url} answers more than {_MAX_REPLY_BYTES} bytes")
-                return answer, bytes(content)
+            headers = {"Content-Type": "application/json", **self._key.headers()}
+            async with here.http.stream("POST", self.url, content=body, headers=headers) as answer:
+                return answer, await read_body(answer)
         except httpx.RequestError as lost:
             error = ServiceUnavailableError(f"{self.url} cannot be reached: {lost or type(lost).__name__}")
             raise WorthRetryingError(error) from lost
@@ -211,7 +196,7 @@ class HttpEndpoint:
     def _error_of(self, answer: httpx.Response, complaint: str) -> Exception:
         """What an answer that is no reply is raised as."""
         status = answer.status_code
-        said = f"{self.url} answered {status}: {complaint}"
+        said = self._key.hidden(f"{self.url} answered {status}: {complaint}")
         if status in (401, 403):
             return self._lock(f"{self._key_name()} is refused; {said}")
         if status == 402 or "insufficient_quota" in complaint:
@@ -230,75 +215,38 @@ class HttpEndpoint:
         return ServiceUnavailableError(said)  # 404: no such model or path; 3xx: another server
 
     def _lock(self, message: str) -> AuthenticationError:
-        self._refused_key = (self._key(), self._clock() + _LOCKED_S, message)
+        self._refused_key = (self._key.read(), self._clock() + _LOCKED_S, message)
         return AuthenticationError(message)
 
     def _check_key(self) -> None:
         if self._refused_key is None:
             return
         key, until_s, message = self._refused_key
-        if key == self._key() and self._clock() < until_s:
+        if key == self._key.read() and self._clock() < until_s:
             raise AuthenticationError(message)
         self._refused_key = None
 
-    def _key(self) -> str:
-        return self._api_key if self._api_key is not None else os.environ.get(self._key_variable, "")
-
     def _key_name(self) -> str:
-        if self._api_key is not None:
+        if self._key.given is not None:
             return "the api_key that was given"
-        found = "the key in" if self._key() else "no key is set:"
-        return f"{found} the environment variable {self._key_variable}"
+        found = "the key in" if self._key.read() else "no key is set:"
+        return f"{found} the environment variable {self._key.variable}"
 
-    def _headers(self) -> dict[str, str]:
-        key = self._key()
-        return {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
-
-    async def _learn_choice_ids(self, here: _Here, choices: tuple[str, ...]) -> None:
+    async def _learn_choice_ids(self, here: LoopConnections, choices: tuple[str, ...]) -> None:
         if choices in self._dialect.token_ids:
             return
         async with here.discovery:
             if choices not in self._dialect.token_ids:
                 try:
-                    ids = await find_choice_ids(here.http, self._base_url, self.model, choices, headers=self._headers())
+                    ids = await find_choice_ids(
+                        here.http, self._base_url, self.model, choices, headers=self._key.headers()
+                    )
                 except httpx.RequestError as lost:
                     error = ServiceUnavailableError(
                         f"{self._base_url} cannot be reached: {lost or type(lost).__name__}"
                     )
                     raise WorthRetryingError(error) from lost
                 self._dialect.token_ids[choices] = ids
-
-    async def _here(self) -> _Here:
-        loop = asyncio.get_running_loop()
-        here = self._loops.get(loop)
-        if here is None:
-            for ended in [known for known in self._loops if known.is_closed()]:
-                del self._loops[ended]
-            count = int(self.limits.max_concurrency)
-            http = httpx.AsyncClient(
-                transport=self._transport,
-                timeout=httpx.Timeout(None, connect=_CONNECT_S),  # the deadline is the question's
-                limits=httpx.Limits(max_connections=count + 1, max_keepalive_connections=count),
-            )
-            here = self._loops[loop] = _Here(http, _keep_open(http), asyncio.Semaphore(count))
-            await anext(here.kept_open)
-        return here
-
-
-async def _keep_open(http: httpx.AsyncClient) -> AsyncGenerator[None, None]:
-    """Connections that close with their event loop, or with their endpoint.
-
-    A judge lives as long as its holder, who has no reason to close it. Event loops close the generators that are open
-    when they end, and finish those that nobody holds any more.
-    """
-    try:
-        yield
-    finally:
-        await http.aclose()
-
-
-_Loops = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Here]
-"""A connection pool belongs to the event loop that opened it."""
 
 
 def _checked(url: str) -> str:

@@ -62,6 +62,23 @@ def usage_of(reply: Reply) -> Usage:
     return Usage(reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens, requests=1)
 
 
+def counted(reply: Reply, question: Question) -> Reply:
+    """`reply` with estimates where the server counted nothing: what it does not tell costs money all the same.
+
+    Example:
+        >>> question = Question([{"role": "user", "content": "How good?"}])
+        >>> reply = counted(Reply("Score: 7", completion_tokens=4), question)
+        >>> reply.prompt_tokens, reply.completion_tokens
+        (19, 4)
+    """
+    said = [{"content": reply.text}]
+    return replace(
+        reply,
+        prompt_tokens=reply.prompt_tokens or estimated_tokens(question.messages),
+        completion_tokens=reply.completion_tokens or min(estimated_tokens(said), question.max_tokens),
+    )
+
+
 def estimated_tokens(messages: Sequence[Mapping[str, Any]]) -> int:
     """About how many tokens a question has, rather too many."""
     return sum(

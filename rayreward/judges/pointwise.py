@@ -35,6 +35,7 @@ class PointwiseJudge(RewardFunction):
     """
 
     isolation: Isolation = "inline"
+    counts_by_run = True
     timeout_s = 60.0
     judge_model: str
     rubric_hash: str

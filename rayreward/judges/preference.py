@@ -127,15 +127,15 @@ def read_preference(reply: Reply, manner: Manner) -> Preference:
     if manner == "logprobs":  # a server that gives no probabilities: the letter itself is what it says
         letter = _LETTER.fullmatch(answer)
         if letter is None:
-            raise UnparseableError(f"neither 'A' nor 'B' is the reply {answer[-200:]!r}")
+            raise UnparseableError("neither 'A' nor 'B' is the reply", repr(answer[-200:]))
         return Preference(_CHANCES[letter["which"].lower()])
     for line in reversed(answer.splitlines()):  # a judge that reasons aloud quotes and corrects itself
         said = {found["which"].lower() for found in _VERDICT.finditer(line)}
         if len(said) > 1:
-            raise UnparseableError(f"the last line with a verdict has several: {line[-200:]!r}")
+            raise UnparseableError("the last line with a verdict has several:", repr(line[-200:]))
         if said:
             return Preference(_CHANCES[said.pop()])
-    raise UnparseableError(f"no 'Verdict: A', 'B' or 'tie' in the reply that ends in {answer[-200:]!r}")
+    raise UnparseableError("no 'Verdict: A', 'B' or 'tie' in the reply", f"that ends in {answer[-200:]!r}")
 
 
 def _with_both(logprobs: Mapping[str, float]) -> dict[str, float]:

@@ -18,6 +18,9 @@ _DRAWS = 0.05
 """Draws that each pair is taken to have had beside what was seen. Without them one who wins all has no finite strength;
 more of them pull all towards the middle."""
 
+_FARTHEST = 300.0
+"""Of a strength from the middle, where the fit begins: its exponential is still a number."""
+
 _MAX_ROUNDS = 500
 _CLOSE_ENOUGH = 1e-7
 """Where improving ends: of a change in a win chance, or in a margin's own unit."""
@@ -94,7 +97,7 @@ def win_chances(copies: Sequence[int], comparisons: Sequence[Comparison]) -> lis
     if len(chances) < count * (count - 1) // 2:
         strengths = bradley_terry(count, comparisons)
         chances = {
-            (one, other): 1.0 / (1.0 + math.exp(strengths[other] - strengths[one]))
+            (one, other): 0.5 * (1.0 + math.tanh((strengths[one] - strengths[other]) / 2))
             for one in known
             for other in known
             if one < other
@@ -112,7 +115,8 @@ def bradley_terry(count: int, comparisons: Iterable[Comparison]) -> list[float]:
     """The candidates' strengths as logarithms with mean 0: ``1 / (1 + exp(b - a))`` is how likely a beats b.
 
     Fitted by Hunter's minorisation (Annals of Statistics 32, 2004) to chances as to shares of a game, with `_DRAWS`
-    draws in each pair that was compared.
+    draws in each pair that was compared. It begins at the strengths whose differences fit the pairs' log odds best:
+    from equal ones it needs thousands of rounds on a long ring.
 
     Example:
         >>> [round(strength, 3) for strength in bradley_terry(2, [Comparison(0, 1, 0.5)])]
@@ -120,10 +124,14 @@ def bradley_terry(count: int, comparisons: Iterable[Comparison]) -> list[float]:
     """
     games = [(seen.first, seen.second, seen.win_chance) for seen in comparisons]
     wins = [0.0] * count
+    met_at: list[list[tuple[int, float]]] = [[] for _ in range(count)]
     for first, second, chance in games:
         wins[first] += chance + _DRAWS / 2
         wins[second] += 1.0 - chance + _DRAWS / 2
-    worth = [1.0] * count
+        odds = math.log((chance + _DRAWS / 2) / (1.0 - chance + _DRAWS / 2))
+        met_at[first].append((second, odds))
+        met_at[second].append((first, -odds))
+    worth = [math.exp(max(-_FARTHEST, min(_FARTHEST, level))) for level in _fitted_levels(met_at)]
     for _ in range(_MAX_ROUNDS):
         met = [0.0] * count
         for first, second, _chance in games:
@@ -168,17 +176,27 @@ def mean_margins(copies: Sequence[int], comparisons: Sequence[Comparison]) -> li
 
 
 def _fitted_levels(met: Sequence[Sequence[tuple[int, float]]]) -> list[float]:
-    """Levels whose differences fit the margins best, up to a constant: each moves to where its opponents put it."""
+    """Levels whose differences fit the margins best, with mean 0 among those that comparisons connect.
+
+    By conjugate gradients, which end after as many rounds as there are candidates: to move each to where its opponents
+    put it needs thousands on a long ring.
+    """
     levels = [0.0] * len(met)
-    for _ in range(_MAX_ROUNDS):
-        better = [
-            (level + sum(levels[other] + margin for other, margin in opponents)) / (1 + len(opponents))
-            for level, opponents in zip(levels, met, strict=True)
+    rest = [math.fsum(margin for _, margin in opponents) for opponents in met]
+    direction, size = rest, math.fsum(value * value for value in rest)
+    for _ in range(2 * len(met)):
+        pull = [
+            len(opponents) * own - math.fsum(direction[other] for other, _ in opponents)
+            for own, opponents in zip(direction, met, strict=True)
         ]
-        moved = max(abs(new - old) for new, old in zip(better, levels, strict=True))
-        levels = better
-        if moved < _CLOSE_ENOUGH:
+        steepness = math.fsum(one * other for one, other in zip(direction, pull, strict=True))
+        if size < _CLOSE_ENOUGH**2 or steepness <= 0:
             break
+        step = size / steepness
+        levels = [level + step * value for level, value in zip(levels, direction, strict=True)]
+        rest = [value - step * pulled for value, pulled in zip(rest, pull, strict=True)]
+        before, size = size, math.fsum(value * value for value in rest)
+        direction = [value + size / before * last for value, last in zip(rest, direction, strict=True)]
     return levels
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayreward.json_text import objects
+from rayreward.json_text import MalformedJsonError, objects
 from rayreward.judges.endpoint import Question
 from rayreward.judges.guard import INSTRUCTION, Fenced, fence
-from rayreward.judges.verdicts import UnparseableError
+from rayreward.judges.verdicts import UnparseableError, is_key
 from rayreward.thinking import split_thinking
 
 CRITERIA = (
@@ -125,9 +125,16 @@ def read_marks(reply: str, count: int) -> dict[int, Mark]:
 
 
 def _listed_scores(answer: str) -> list[Mapping[str, Any]]:
-    found = [one["scores"] for one, _ in objects(answer) if isinstance(one.get("scores"), list)]
+    try:
+        found = [
+            one["scores"]
+            for one, source in objects(answer)
+            if isinstance(one.get("scores"), list) and is_key("scores", source)
+        ]
+    except MalformedJsonError as error:
+        raise UnparseableError(str(error)) from None
     if not found:
-        raise UnparseableError(f"no JSON object with 'scores' in the reply that ends in {answer[-200:]!r}")
+        raise UnparseableError("no JSON object with 'scores' in the reply", f"that ends in {answer[-200:]!r}")
     if any(one != found[-1] for one in found):
         raise UnparseableError(f"{len(found)} JSON objects with 'scores' that differ; one is wanted")
     return [entry for entry in found[-1] if isinstance(entry, dict)]

@@ -30,8 +30,24 @@ _GOES_ON = re.compile(
 """What may follow a number and change what it means: a scale (8/10), a range (7-8), a comma (7,5), a percentage."""
 
 
+_SURPLUS = 1.1
+"""Probabilities of one position sum to 1; servers round, and a half-precision softmax adds some per cent at most."""
+
+
 class UnparseableError(ValueError):
-    """The reply has no verdict; the message says what was wrong."""
+    """The reply has no verdict; the message says what was wrong.
+
+    Args:
+        problem: in words that the judge can be told: none of the reply's own, which may quote the judged text.
+        found: what the reply said, for people.
+
+    Attributes:
+        problem: see there.
+    """
+
+    def __init__(self, problem: str, found: str = "") -> None:
+        super().__init__(f"{problem} {found}" if found else problem)
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +133,7 @@ def read_text(reply: str, scale: Scale, *, word: str = "score") -> Verdict:
     )
     found = list(pattern.finditer(answer))
     if not found:
-        raise UnparseableError(f"no '{word.capitalize()}: N' in the reply {_shown_end(answer)}")
+        raise UnparseableError(f"no '{word.capitalize()}: N' in the reply", _shown_end(answer))
     line_start = answer.rfind("\n", 0, found[-1].start()) + 1
     values = {_number_at(answer, match, scale) for match in found if match.start() >= line_start}
     if len(values) > 1:
@@ -169,23 +185,35 @@ def read_json(reply: str, keys: Mapping[str, Scale], *, reasons: Mapping[str, st
 
 def _object_of(answer: str, keys: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        # The key as it is written, too: "scor\u0065" is a quoted text's way to be read as what it was kept from being.
-        fitting = [one for one, source in objects(answer) if any(key in one and f'"{key}"' in source for key in keys)]
+        fitting = [one for one, source in objects(answer) if any(key in one and is_key(key, source) for key in keys)]
     except MalformedJsonError as error:
         raise UnparseableError(str(error)) from None
     if not fitting:
-        raise UnparseableError(f"no JSON object with {_listed(keys)} in the reply {_shown_end(answer)}")
+        raise UnparseableError(f"no JSON object with {_listed(keys)} in the reply", _shown_end(answer))
     if any({key: one.get(key) for key in keys} != {key: fitting[-1].get(key) for key in keys} for one in fitting):
         raise UnparseableError(f"{len(fitting)} JSON objects with {_listed(keys)} that differ; one is wanted")
     found: Mapping[str, Any] = fitting[-1]
     return found
 
 
+def is_key(key: str, source: str) -> bool:
+    r"""Whether the JSON text `source` has `key` as it is written.
+
+    A quoted text's ``"score":`` was made inert before the judge read it, and escapes are its way to be read as what it
+    was kept from being.
+
+    Example:
+        >>> is_key("score", '{"score" : 7}'), is_key("score", r'{"scor\u0065": 7, "why": "score"}')
+        (True, False)
+    """
+    return re.search(rf'"{re.escape(key)}"[ \t\r\n]*:', source) is not None
+
+
 def _number(given: Any, key: str) -> float:
     if isinstance(given, str) and _PLAIN_NUMBER.fullmatch(given.strip()):
         return float(given)
     if isinstance(given, bool) or not isinstance(given, (int, float)):
-        raise UnparseableError(f"{key!r} must be a number, found {shown(given)}")
+        raise UnparseableError(f"{key!r} must be a number,", f"found {shown(given)}")
     try:
         return float(given)
     except OverflowError:
@@ -204,7 +232,7 @@ def expect(logprobs: Mapping[str, float], values: Mapping[str, float], *, min_ma
         min_mass: what the score tokens must have together.
 
     Raises:
-        UnparseableError: they have less: the judge was about to say something else.
+        UnparseableError: they have less: the judge was about to say something else. Or these are no probabilities.
 
     Example:
         >>> from math import log
@@ -212,13 +240,14 @@ def expect(logprobs: Mapping[str, float], values: Mapping[str, float], *, min_ma
         >>> expect({"4": log(0.5), " 4": log(0.1), "5": log(0.2), "I": log(0.1)}, scores).value
         4.25
     """
+    _check_sum(logprobs)
     seen = _merged(logprobs, values)
     mass = min(1.0, math.fsum(seen.values()))
     if not mass >= min_mass or not mass:
         likely = max(logprobs, key=lambda token: logprobs[token], default="")
         raise UnparseableError(
-            f"{_listed(values)} have a probability of {mass:.3g} together, and {min_mass:g} is needed; "
-            f"the reply most likely begins with {likely!r:.40}"
+            f"{_listed(values)} have a probability of {mass:.3g} together, and {min_mass:g} is needed;",
+            f"the reply most likely begins with {likely!r:.40}",
         )
     value = math.fsum(values[token] * probability for token, probability in seen.items()) / math.fsum(seen.values())
     return Verdict(value, mass=mass, unseen_mass=_unseen(logprobs, len(values) - len(seen)))
@@ -240,6 +269,7 @@ def yes_no_logit(
         >>> round(yes_no_logit({"Yes": log(0.6), " yes": log(0.2), "No": log(0.2)}), 6) == round(log(4), 6)
         True
     """
+    _check_sum(logprobs)
     folded: dict[str, float] = {}
     for token, logprob in logprobs.items():
         key = _plain(token).casefold()
@@ -251,6 +281,13 @@ def yes_no_logit(
         )
     floor = max(min(map(_probability, logprobs.values())), 1e-12)
     return math.log(max(sides[0], floor)) - math.log(max(sides[1], floor))
+
+
+def _check_sum(logprobs: Mapping[str, float]) -> None:
+    """Refuse what is no distribution: a server that says 0.0 for every token would make any verdict a middle one."""
+    total = math.fsum(map(_probability, logprobs.values()))
+    if total > _SURPLUS:
+        raise UnparseableError(f"the log probabilities are none: they make {total:.3g} together, where 1 is the most")
 
 
 def _merged(logprobs: Mapping[str, float], values: Mapping[str, float]) -> dict[str, float]:

@@ -8,16 +8,18 @@ number is `unparseable`. The key comes from the environment, and is in no versio
 from __future__ import annotations
 
 import asyncio
-import functools
-import os
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 
+from rayreward.calling.bodies import ASKED_ENCODING, read_body
+from rayreward.calling.keys import ServiceKey
 from rayreward.calling.limits import Pace
 from rayreward.calling.retries import RetryPolicy, WorthRetryingError, is_worth_another_try, persist, read_retry_after
+from rayreward.calling.tls import verification
 from rayreward.errors import (
     AuthenticationError,
     BackpressureError,
@@ -104,7 +106,7 @@ class HostedRewardModel(RewardFunction):
         self.model_id, self.base_url, self.api = model_id, base_url.rstrip("/"), api
         self.weights = None if weights is None else dict(weights)
         self._api = build_api(api, weights)
-        self._api_key, self._api_key_env = api_key, api_key_env or _key_variable(self.base_url)
+        self._key = ServiceKey(api_key or None, api_key_env or _key_variable(self.base_url))
         self._max_concurrency = max_concurrency
         self._requests_per_minute = requests_per_minute
         self._policy = RetryPolicy(max_tries=max_tries)
@@ -122,9 +124,11 @@ class HostedRewardModel(RewardFunction):
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Ask for every sample, `max_concurrency` at a time, over one connection pool."""
         slots = asyncio.Semaphore(self._max_concurrency)
-        key = self._key()
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        verify = _tls() if self.base_url.startswith("https://") else False
+        try:
+            headers = {**ASKED_ENCODING, **self._key.headers()}
+        except AuthenticationError as error:
+            return [RewardOutput.failed(FailureKind.UNAVAILABLE, str(error)) for _ in samples]
+        verify = verification(self.base_url)
         limits = httpx.Limits(max_connections=self._max_concurrency)
         async with httpx.AsyncClient(headers=headers, verify=verify, limits=limits) as http:
 
@@ -149,9 +153,9 @@ class HostedRewardModel(RewardFunction):
             return await persist(attempt, self._policy, until_s=until_s)
         except UnreadableReplyError as error:
             message = f"{self._where()} answered what cannot be read: {error}"
-            return RewardOutput.failed(FailureKind.UNPARSEABLE, self._without_key(message))
+            return RewardOutput.failed(FailureKind.UNPARSEABLE, self._key.hidden(message))
         except AuthenticationError as error:
-            return RewardOutput.failed(FailureKind.UNAVAILABLE, self._without_key(str(error)))
+            return RewardOutput.failed(FailureKind.UNAVAILABLE, self._key.hidden(str(error)))
         except Exception as error:  # noqa: BLE001 - the boundary: a sample that breaks the call fails alone
             return failed_output(error)
 
@@ -164,25 +168,26 @@ class HostedRewardModel(RewardFunction):
         try:
             # httpx's own limit is for each of a request's parts, and a server that trickles never meets it.
             async with asyncio.timeout(left_s):
-                answer = await http.post(self._api.url(self.base_url), json=body, timeout=left_s)
+                async with http.stream("POST", self._api.url(self.base_url), json=body, timeout=left_s) as answer:
+                    content = await read_body(answer)
         except (TimeoutError, httpx.TimeoutException):
             raise TimeoutError(f"{self._where()} gave no answer within {self.timeout_s:g} s") from None
         except UnicodeEncodeError as error:
             raise InvalidInputError(f"the sample is no valid Unicode: {error}") from None
         except httpx.HTTPError as error:
-            lost = ServiceUnavailableError(f"{self._where()} cannot be reached: {self._without_key(str(error))}")
+            lost = ServiceUnavailableError(f"{self._where()} cannot be reached: {self._key.hidden(str(error))}")
             raise WorthRetryingError(lost) from error
         if answer.status_code != 200:
-            raise self._refused(answer)
+            raise self._refused(answer, content)
         try:
-            content = answer.json()
-        except ValueError:
-            raise UnreadableReplyError(f"no JSON, but {answer.text[:_MOST_SHOWN]!r}") from None
-        return self._api.read(content)
+            found = json.loads(content)
+        except (ValueError, RecursionError):
+            raise UnreadableReplyError(f"no JSON, but {_text_of(content)!r}") from None
+        return self._api.read(found)
 
-    def _refused(self, answer: httpx.Response) -> Exception:
+    def _refused(self, answer: httpx.Response, content: bytes) -> Exception:
         """What an HTTP status means for the sample, and whether another try makes sense."""
-        status, text = answer.status_code, self._without_key(answer.text[:_MOST_SHOWN])
+        status, text = answer.status_code, self._key.hidden(_text_of(content))
         told = f"{self._where()} answered {status}: {text!r}"
         if status in (401, 403):
             return AuthenticationError(f"{told}. {self._key_advice()}")
@@ -202,21 +207,18 @@ class HostedRewardModel(RewardFunction):
     def _where(self) -> str:
         return f"{self.model_id} at {self.base_url}"
 
-    def _key(self) -> str:
-        return self._api_key or (os.environ.get(self._api_key_env, "") if self._api_key_env else "")
-
     def _key_advice(self) -> str:
-        if self._api_key:
+        if self._key.given:
             return "The api_key that was given is not accepted there"
-        if not self._api_key_env:
+        if not self._key.variable:
             return "It wants a key: name the environment variable that holds it as api_key_env"
-        state = "is not accepted there" if self._key() else "is not set"
-        return f"The key comes from the environment's {self._api_key_env}, which {state}"
+        state = "is not accepted there" if self._key.read() else "is not set"
+        return f"The key comes from the environment's {self._key.variable}, which {state}"
 
-    def _without_key(self, text: str) -> str:
-        """Servers repeat a wrong key in what they answer."""
-        key = self._key()
-        return text.replace(key, "…") if key else text
+
+def _text_of(content: bytes) -> str:
+    """The beginning of a server's own words."""
+    return content[: 4 * _MOST_SHOWN].decode("utf-8", "replace")[:_MOST_SHOWN]
 
 
 def _asked(sample: Sample) -> Asked:
@@ -229,9 +231,3 @@ def _asked(sample: Sample) -> Asked:
 def _key_variable(base_url: str) -> str | None:
     host = httpx.URL(base_url).host
     return next((name for domain, name in _KEYS.items() if host == domain or host.endswith(f".{domain}")), None)
-
-
-@functools.cache
-def _tls() -> Any:
-    """Read once: the certificates cost 20 ms of CPU a time."""
-    return httpx.create_ssl_context()

@@ -77,6 +77,11 @@ class CompositeReward(RewardFunction):
         self.deterministic = all(reward.deterministic for reward in rewards.values())
 
     @property
+    def counts_by_run(self) -> bool:  # type: ignore[override]  # a class says it, a composite asks its parts
+        """Whether a part does."""
+        return any(reward.counts_by_run for reward in self.rewards.values())
+
+    @property
     def scores_one_by_one(self) -> bool:
         """Whether all parts do: then a hang in one of them costs one sample."""
         return all(reward.scores_one_by_one for reward in self.rewards.values())

@@ -29,6 +29,7 @@ class RewardFacts:
             or of another service, does.
         compares_groups: whether all samples of a prompt must be seen together.
         scores_one_by_one: whether a sample's failure can only be its own, and not its whole call's.
+        counts_by_run: whether it wants to know which run asks, for what that may spend.
         takes_turns: whether a replica's second call waits there for its first.
         call_tokens: that one call should carry, of a reward whose model computes in steps; None where none counts.
         found: what loading has found, for people.
@@ -42,6 +43,7 @@ class RewardFacts:
     is_reusable: bool = False
     compares_groups: bool = False
     scores_one_by_one: bool = True
+    counts_by_run: bool = False
     takes_turns: bool = False
     call_tokens: int | None = None
     found: Mapping[str, Any] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class RewardFacts:
             and (reward.isolation != "inline" or reward.is_async),
             compares_groups=reward.compares_groups,
             scores_one_by_one=reward.scores_one_by_one,
+            counts_by_run=reward.counts_by_run,
             takes_turns=takes_turns,
             call_tokens=call_tokens(condition),
             found=condition.found,

@@ -33,6 +33,7 @@ from rayreward.router.lookup import Lookup
 from rayreward.router.prescale import Prescaled, Wishes
 from rayreward.router.prompt_queues import Aimed, PromptQueues
 from rayreward.router.rollout import RewardVersions
+from rayreward.router.run_names import named
 from rayreward.router.sizing import BatchSizer
 from rayreward.router.stats import CacheSummary, LaneStats
 from rayreward.router.terms import Clock, Terms, too_late
@@ -92,6 +93,7 @@ class Lane:
     _learned: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _learner_count: int = 0
+    _names_runs: bool = False
     _told_s: float = float("-inf")
     _opened_s: float = field(init=False)
 
@@ -101,6 +103,7 @@ class Lane:
     def learn(self, facts: RewardFacts) -> None:
         """A replica has told what the reward is."""
         self.facts, self.version, self.description, self.is_ready = facts, facts.version, facts.description, True
+        self._names_runs = facts.counts_by_run
         self.coalescer.take_turns(facts.takes_turns)
         self.coalescer.limit_tokens(facts.call_tokens)
         self.start = None
@@ -188,7 +191,7 @@ class Lane:
 
     async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
         """One output a sample, in order."""
-        is_plain = self.lookup is None and self.assembly is None
+        is_plain = self.lookup is None and self.assembly is None and not self._names_runs
         outputs = await (self._dispatch if is_plain else self._score)(samples, terms)
         for output in reversed(outputs):
             if output.version is not None:
@@ -199,12 +202,13 @@ class Lane:
     async def _score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
         if self.facts is None and not await self._learn_in_time(terms.timeout_s):
             return [too_late(terms.timeout_s)] * len(samples)
-        facts = self.facts
-        if facts is not None and facts.compares_groups and self.assembly is not None:
-            return await self.assembly.score(samples, terms)
+        facts, run = self.facts, terms.caller if self._names_runs else ""
         if facts is not None and facts.is_reusable and self.lookup is not None and not self.needs_facts:
-            return await self.lookup.score(samples, terms, version=facts.version)
-        return await self._dispatch(samples, terms)
+            return await self.lookup.score(samples, terms, version=facts.version, run=run)
+        asked = named(samples, run) if run else samples
+        if facts is not None and facts.compares_groups and self.assembly is not None:
+            return await self.assembly.score(asked, terms)
+        return await self._dispatch(asked, terms)
 
     async def close(self) -> None:
         """Take nothing more; what is under way fails as `cancelled`."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from rayreward.batches import EarlyBatch
 from rayreward.router.cache import CacheStats, Key, ResultCache
+from rayreward.router.run_names import named
 from rayreward.router.sample_key import sample_key
 from rayreward.router.terms import Ask, Clock, Terms, too_late
 from rayreward.router.twins import Asker, Flight, Twins
@@ -37,8 +38,13 @@ class Lookup:
         """Whether samples are under way that others may wait for."""
         return bool(self._led)
 
-    async def score(self, samples: Sequence[Sample], terms: Terms, *, version: str) -> list[RewardOutput]:
-        """One output a sample, in order, by the version that is served now."""
+    async def score(
+        self, samples: Sequence[Sample], terms: Terms, *, version: str, run: str = ""
+    ) -> list[RewardOutput]:
+        """One output a sample, in order, by the version that is served now; `run` is told to who scores them, if any.
+
+        No part of what is remembered: a sample's score is the same for every run.
+        """
         started_s = self._now()
         keys = [None if digest is None else (version, digest) for digest in map(sample_key, samples)]
         outputs: list[RewardOutput | None] = [None] * len(samples)
@@ -48,7 +54,8 @@ class Lookup:
             asker = Asker(outputs)
             led, flights = self._look_up(keys, positions, asker, terms.priority)
             if led:
-                await self._lead([samples[position] for position in led], led, flights, outputs, left)
+                asked = [samples[position] for position in led]
+                await self._lead(named(asked, run) if run else asked, led, flights, outputs, left)
             if asker.missing:
                 await self._wait(asker, terms.after(self._now() - started_s).timeout_s)
             positions = asker.left

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import math
+import pickle
+import threading
+
 import pytest
 
 from rayreward.calling.ledger import MAX_RUNS, Budget, Ledger, Prices, Usage
@@ -65,3 +69,40 @@ def test_budgets_and_prices_that_cannot_work_are_refused() -> None:
         Budget(tokens=0)
     with pytest.raises(ConfigError, match="0 or more"):
         Prices(prompt=-1.0)
+
+
+def test_threads_together_do_not_pass_either() -> None:
+    ledger = Ledger(budget=Budget(tokens=100 * MOST.tokens))
+    allowed, together = list[int](), threading.Barrier(8)
+
+    def ask() -> None:
+        together.wait()
+        for _ in range(200):
+            try:
+                ledger.settle(ledger.hold("run", MOST), MOST)
+            except BackpressureError:
+                continue
+            allowed.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(allowed) == 100
+    assert ledger.spent("run").usage.tokens == 100 * MOST.tokens
+
+
+def test_a_copy_in_another_process_has_nothing_under_way_and_nothing_spent() -> None:
+    ledger = Ledger(Prices(1.0), Budget(tokens=MOST.tokens))
+    ledger.hold("run", MOST)
+    copied = pickle.loads(pickle.dumps(ledger))
+    assert (copied.prices, copied.budget, copied.runs) == (ledger.prices, ledger.budget, ())
+    copied.hold("run", MOST)
+
+
+@pytest.mark.parametrize("price", [-1.0, math.inf, math.nan])
+def test_a_price_that_is_none_is_refused(price: float) -> None:
+    for prices in ({"prompt": price}, {"completion": price}, {"prompt": 1.0, "cached": price}):
+        with pytest.raises(ConfigError, match="prices"):
+            Prices(**prices)

@@ -90,3 +90,7 @@ def test_what_may_be_otherwise_next_time() -> None:
     retried = {status for status in range(100, 600) if is_worth_another_try(status)}
     assert retried >= {408, 409, 425, 429, 500, 502, 503, 504, 529}
     assert not retried & {200, 302, 400, 401, 402, 403, 404, 413, 422, 501, 505}
+
+
+def test_a_service_that_asks_for_no_time_gets_our_own() -> None:
+    assert RetryPolicy().wait_s(2, retry_after_s=0.0, spread=1.0) == RetryPolicy().wait_s(2, spread=1.0) == 1.0

@@ -243,6 +243,10 @@ class TestGivesUpAtOnce:
             (completion({"score": 1}), ServiceUnavailableError, "no chat completion"),
             (completion("a" * 5_000_000), ServiceUnavailableError, "more than 4194304 bytes"),
             (httpx.Response(200, text="[" * 100_000), ServiceUnavailableError, "no chat completion"),
+            (httpx.Response(200, json={"error": {"message": "no"}}), ServiceUnavailableError, "no chat completion"),
+            (httpx.Response(200, text='{"choices": [{"mess'), ServiceUnavailableError, "no chat completion"),
+            (completion(["Score: 7"]), ServiceUnavailableError, "no chat completion"),
+            (completion([5]), ServiceUnavailableError, "no chat completion"),
         ],
     )
     async def test_on_what_is_no_reply(
@@ -258,6 +262,20 @@ class TestGivesUpAtOnce:
         with pytest.raises(InvalidInputError, match="no valid Unicode"):
             await one.ask("\ud800")
         assert one.server.bodies == []
+
+
+class TestWildNumbers:
+    async def test_counts_that_are_missing_or_cannot_be_are_estimated(self, asked: Open) -> None:
+        usage = {"prompt_tokens": 10**400, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": -3}}
+        reply = await asked(completion("ok", usage=usage)).ask()
+        assert (reply.prompt_tokens, reply.cached_tokens, reply.completion_tokens) == (19, 0, 4)
+        reply = await asked(completion("ok")).ask()
+        assert reply.prompt_tokens == 19
+        assert 1 <= reply.completion_tokens <= 20
+
+    async def test_half_a_character_is_shown_as_missing(self, asked: Open) -> None:
+        body = rb'{"choices": [{"message": {"content": "\ud800 fine"}}]}'
+        assert (await asked(httpx.Response(200, content=body)).ask()).text == "? fine"
 
 
 class TestLimits:
@@ -363,7 +381,11 @@ class TestLogprobs:
         assert reply.logprobs == {"4": -0.1, " 5": -2.0}
         assert one.server.bodies[0]["top_logprobs"] == 20
 
-    @pytest.mark.parametrize("logprobs", [None, {"content": None}, {"content": []}, {"content": [{"token": 4}]}, 5])
+    @pytest.mark.parametrize(
+        "logprobs",
+        [None, {"content": None}, {"content": []}, {"content": [{"token": 4}]}, 5]
+        + [{"content": [{"token": "4", "logprob": wild}]} for wild in (10**400, 5.0, "0", None, [1])],
+    )
     async def test_a_server_without_them_is_no_judge_of_that_kind(self, asked: Open, logprobs: Any) -> None:
         one = asked(completion("4", logprobs=logprobs))
         with pytest.raises(ServiceUnavailableError, match="judge with verdict='text' or 'json'"):
@@ -402,21 +424,50 @@ class TestLogprobs:
 async def test_one_pool_serves_all_questions_of_a_loop_and_travels_nowhere(asked: Open) -> None:
     one = asked()
     await asyncio.gather(*(one.ask() for _ in range(5)))
-    assert len(one.endpoint._loops) == 1
+    assert len(one.endpoint._connections) == 1
     plain = HttpEndpoint("tiny", base_url="http://judge/v1", limits=CallLimits(requests_per_minute=5))
-    await plain._here()
+    await plain._connections.here()
     copied = pickle.loads(pickle.dumps(plain))
-    assert (copied.url, copied.limits, len(copied._loops)) == (plain.url, plain.limits, 0)
+    assert (copied.url, copied.limits, len(copied._connections)) == (plain.url, plain.limits, 0)
     await plain.aclose()
 
 
 def test_several_loops_one_after_the_other_have_pools_of_their_own() -> None:
     one = Asked()
     assert [asyncio.run(one.ask(text)).text for text in ("a", "b")] == ["a", "b"]
-    assert len(one.endpoint._loops) == 1
+    assert len(one.endpoint._connections) == 1
 
 
 @pytest.mark.parametrize("url", ["judge:8000", "ftp://judge/v1", "", "http://", None])
 def test_an_address_that_is_none_is_refused(url: Any) -> None:
     with pytest.raises(ConfigError, match="base_url"):
         HttpEndpoint("tiny", base_url=url)
+
+
+async def test_a_copy_on_another_machine_begins_with_its_own_clock_and_asks_for_itself(asked: Open) -> None:
+    one = asked(error(401), limits=CallLimits(requests_per_minute=60))
+    one.clock.advance(1e6)  # a machine that has been up for long
+    with pytest.raises(AuthenticationError):
+        await one.ask()
+    state = one.endpoint.__getstate__()
+    copied = HttpEndpoint.__new__(HttpEndpoint)
+    copied.__setstate__({**state, "_clock": ManualClock()})
+    assert (await copied.ask(Question([{"role": "user", "content": "again"}]))).text == "again"
+    assert one.slept == []
+    await copied.aclose()
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+async def test_a_key_that_a_server_repeats_is_told_to_nobody(asked: Open, status: int) -> None:
+    one = asked(error(status, "wrong key: hush-hush"), api_key="hush-hush", limits=CallLimits(max_tries=1))
+    with pytest.raises(Exception, match="wrong key: \u2026") as told:
+        await one.ask()
+    assert "hush" not in str(told.value)
+
+
+async def test_a_key_that_cannot_be_sent_is_told_to_nobody_either(asked: Open) -> None:
+    one = asked(api_key="hush hush")
+    with pytest.raises(AuthenticationError, match="cannot be sent") as told:
+        await one.ask()
+    assert "hush" not in str(told.value)
+    assert one.server.requests == []

@@ -124,3 +124,17 @@ class TestMeanMargins:
     def test_who_met_nobody_has_none(self) -> None:
         assert mean_margins([1] * 3, [Comparison(0, 1, 1.0, margin=2.0)]) == [1.0, -1.0, None]
         assert mean_margins([1], []) == [None]
+
+
+@pytest.mark.parametrize("count", [3, 16, 64, 200])
+def test_margins_along_a_chain_add_up_however_long_it_is(count: int) -> None:
+    chain = [Comparison(at, at + 1, 1.0, margin=5.0) for at in range(count - 1)]
+    middle = (count - 1) / 2
+    assert mean_margins([1] * count, chain) == pytest.approx([5.0 * (middle - at) for at in range(count)])
+
+
+def test_margins_on_a_ring_of_two_opponents_each_are_those_of_the_whole() -> None:
+    levels = [math.sin(7.0 * at) for at in range(64)]
+    middle = sum(levels) / 64
+    ring = [Comparison(*pair, 0.5, margin=levels[pair[0]] - levels[pair[1]]) for pair in pairs_to_compare(64, 2)]
+    assert mean_margins([1] * 64, ring) == pytest.approx([level - middle for level in levels])

@@ -109,6 +109,13 @@ class TestExpectation:
             with pytest.raises(UnparseableError):
                 expect(logprobs, ONE_TO_FIVE, min_mass=min_mass)
 
+    @pytest.mark.parametrize("logprob", [0.0, inf, 5.0])
+    def test_what_is_no_distribution_is_no_middle_score(self, logprob: float) -> None:
+        with pytest.raises(UnparseableError, match="where 1 is the most"):
+            expect(dict.fromkeys(ONE_TO_FIVE, logprob), ONE_TO_FIVE)
+        with pytest.raises(UnparseableError, match="where 1 is the most"):
+            yes_no_logit({"Yes": logprob, "No": logprob})
+
 
 class TestYesNo:
     def test_the_logit_is_of_all_spellings_together(self) -> None:

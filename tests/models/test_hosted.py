@@ -189,7 +189,7 @@ def test_keys_are_no_part_of_the_version_and_weights_are() -> None:
 
 
 def test_providers_keys_are_looked_for_where_their_own_clients_do() -> None:
-    found = {url: HostedRewardModel("m", base_url=url)._api_key_env for url in (
+    found = {url: HostedRewardModel("m", base_url=url)._key.variable for url in (
         "https://integrate.api.nvidia.com/v1", "https://api.fireworks.ai/inference/v1", "https://api.openai.com/v1",
         "http://localhost:8000", "https://notnvidia.com",
     )}  # fmt: skip
@@ -212,7 +212,7 @@ def test_fireworks_hosted_is_the_same_with_its_address() -> None:
     reward = RewardFunction(model_id="fireworks/nemotron-340b-reward", mode="fireworks_hosted")
     assert isinstance(reward, HostedRewardModel)
     assert reward.base_url == "https://api.fireworks.ai/inference/v1"
-    assert reward._api_key_env == "FIREWORKS_API_KEY"
+    assert reward._key.variable == "FIREWORKS_API_KEY"
 
 
 @pytest.mark.parametrize(
@@ -231,3 +231,23 @@ def test_fireworks_hosted_is_the_same_with_its_address() -> None:
 def test_mistakes_are_told_when_it_is_made(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         HostedRewardModel(**{"model_id": "m", "base_url": "http://localhost:8000", **options})
+
+
+async def test_a_reply_that_is_too_long_is_not_read_to_its_end() -> None:
+    async with asked({"a": [Response(b"[" * 5_000_000)]}) as (reward, _):
+        [output] = await reward.ascore(samples("a"))
+        assert kind(output) == "unavailable"
+        assert "more than 4194304 bytes" in message(output)
+
+
+async def test_a_reply_that_is_too_deep_is_unparseable() -> None:
+    async with asked({"a": [Response(b"[" * 200_000)]}) as (reward, _):
+        [output] = await reward.ascore(samples("a"))
+        assert kind(output) == "unparseable"
+
+
+async def test_a_key_that_cannot_be_sent_fails_each_sample_and_is_told_to_nobody() -> None:
+    reward = HostedRewardModel("m", base_url="http://127.0.0.1:9/v1", api_key="hush hush")
+    for output in await reward.ascore(samples("a", "b")):
+        assert kind(output) == "unavailable"
+        assert "hush" not in message(output)

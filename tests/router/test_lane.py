@@ -8,6 +8,8 @@ import pytest
 
 from rayreward.errors import ServiceUnavailableError
 from rayreward.function import Isolation, RewardFunction
+from rayreward.judges.scripted import ScriptedEndpoint
+from rayreward.rewards import CompositeReward, KeywordReward, LLMJudge
 from rayreward.router.backlog import Backlog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
@@ -334,3 +336,46 @@ def test_a_reward_that_costs_less_than_looking_it_up_is_asked_every_time() -> No
 
     assert RewardFacts.of(Certain(isolation="thread"), "v").is_reusable
     assert not RewardFacts.of(Certain(isolation="inline"), "v").is_reusable
+
+
+class TestRewardsThatCountByRun:
+    COUNTS = RewardFacts("v", is_reusable=True, counts_by_run=True)
+
+    async def test_are_told_who_asks_and_remember_scores_for_all(self) -> None:
+        stage = Stage()
+        one = lane(stage, facts=self.COUNTS)
+        [asked] = samples("a", metadata={"level": 3})
+        for run in ("run-1", "run-2"):
+            assert said(await one.score([asked], Terms(caller=run))) == [1.0]
+        assert [sample.metadata for listed in stage.samples for sample in listed] == [{"level": 3, "run": "run-1"}]
+        assert asked.metadata == {"level": 3}
+
+    @pytest.mark.parametrize("policy", [{"cache_entries": 0}, {}])
+    @pytest.mark.parametrize("is_reusable", [True, False])
+    async def test_with_and_without_a_cache(self, policy: dict[str, Any], is_reusable: bool) -> None:
+        stage = Stage()
+        one = lane(stage, facts=RewardFacts("v", is_reusable=is_reusable, counts_by_run=True), **policy)
+        await one.score(samples("a"), Terms(caller="run-1"))
+        await one.score(samples("b"), TERMS)
+        assert [sample.metadata for listed in stage.samples for sample in listed] == [{"run": "run-1"}, {}]
+
+    async def test_groups_too_and_a_name_of_their_own_stays(self) -> None:
+        stage = Stage()
+        facts = RewardFacts("v", compares_groups=True, scores_one_by_one=False, counts_by_run=True)
+        one = lane(stage, facts=facts, group_size=2)
+        group = [*samples("a", prompt="p"), *samples("b", prompt="p", metadata={"run": "mine"})]
+        await one.score(group, Terms(caller="run-1"))
+        assert [sample.metadata["run"] for sample in stage.samples[0]] == ["run-1", "mine"]
+
+    async def test_others_are_asked_with_the_very_samples_that_came(self) -> None:
+        stage = Stage()
+        one = lane(stage, facts=DETERMINISTIC)
+        [asked] = samples("a")
+        await one.score([asked], Terms(caller="run-1"))
+        assert stage.samples[0][0] is asked
+
+    def test_judges_do_and_what_is_composed_of_one(self) -> None:
+        judge = LLMJudge("m", "Rate it.", endpoint=ScriptedEndpoint([]))
+        assert RewardFacts.of(judge, "v").counts_by_run
+        assert RewardFacts.of(CompositeReward([judge, KeywordReward(["a"])]), "v").counts_by_run
+        assert not RewardFacts.of(KeywordReward(["a"]), "v").counts_by_run
