@@ -49,6 +49,10 @@ _MAX_HEAD_BYTES = 64 * 2**10
 """Of a request that may still grow: a head is kept in memory, and no client of ours sends a kilobyte. One that comes at
 once may be as large as what is read at once, 256 KiB."""
 
+_KNOWS_LAST = hasattr(HttpToolsProtocol, "_start_asgi_task")
+"""Whether uvicorn sees that a request is its connection's last before it answers. Earlier ones (0.34 among them, and
+what Ray's images hold) see it while they send, and so send every answer themselves."""
+
 _JOIN_WITHIN_S = 5.0
 _JOIN_PAUSE_S = 0.25
 """How long and how often the holder of the port is asked whose it is: it may be starting itself, or ending."""
@@ -271,7 +275,8 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
         if not isinstance(cycle, RequestResponseCycle):
             return await self._app(scope, receive, send)  # another uvicorn: its own way is slower, and as good
         self._answering = asyncio.current_task()
-        scope["extensions"] = {WHOLE_ANSWER: partial(self._send_whole, cycle)}
+        if _KNOWS_LAST:
+            scope["extensions"] = {WHOLE_ANSWER: partial(self._send_whole, cycle)}
         try:
             if not self._is_lost:
                 await self._app(scope, receive, send)
@@ -280,7 +285,7 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
                 raise  # the server stops
         finally:
             self._answering = None
-            del scope["extensions"]  # it leads back to the scope, and what was sent would wait for the collector
+            scope.pop("extensions", None)  # it leads back to the scope, and what was sent would wait for the collector
             cycle.disconnected = cycle.disconnected or self._is_lost  # uvicorn tells the last of several in a row only
 
     async def _send_whole(self, cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> None:
