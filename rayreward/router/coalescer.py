@@ -255,9 +255,10 @@ class Coalescer:
 
     def _cancel_unwanted(self) -> None:
         self._sweep = None
+        loop = asyncio.get_running_loop()
         for task, entries in list(self._under_way.items()):
             if all(call.is_abandoned for call, _ in entries):
-                task.cancel()
+                loop.call_soon(task.cancel)  # not before it has begun: it would never give its slot back
 
     def _may_send(self) -> bool:
         if self._free_slots > self._full_slot_count:
@@ -349,9 +350,12 @@ class Coalescer:
         self._is_closed = True
         while entries := self._queue.take():
             self._deliver(entries, [closed_output()] * len(entries), self._now())
-        for task in list(self._under_way):
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        while self._under_way:
+            await asyncio.sleep(0)  # what was cancelled before it has begun would deliver nothing
+            tasks = list(self._under_way)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _units(call: _Call, *, counts_tokens: bool) -> list[Unit[Entry]]:

@@ -20,6 +20,9 @@ WHOLE_ANSWER = "rayreward.whole_answer"
 """ASGI extension of a server that sends an answer in one piece: its `SendWhole`. What uvicorn does with the two
 messages of any application, looking at each header, costs as much as to read a request of one sample."""
 
+KEPT_CHARS = 1_000
+"""The longest path or query of which something is remembered: strangers may send many, and long ones."""
+
 SendWhole = Callable[[int, bytes, bytes], Awaitable[None]]
 """Sends a status, the lines of the head, each ended, and a body."""
 
@@ -54,7 +57,9 @@ class Request:
     def query(self) -> Mapping[str, str]:
         """The query's parameters by name."""
         text = self._scope.get("query_string", b"")
-        return _parameters(text) if text else _NO_PARAMETERS
+        if not text:
+            return _NO_PARAMETERS
+        return _parameters(text) if len(text) <= KEPT_CHARS else _parameters.__wrapped__(text)
 
     async def body(self, limit_bytes: int) -> bytes:
         """The whole body.

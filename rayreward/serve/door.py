@@ -33,7 +33,7 @@ from rayreward.router.config import Limits
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Router
 from rayreward.router.terms import priority_of
-from rayreward.serve.asgi import Answer, ClientGoneError, Request
+from rayreward.serve.asgi import KEPT_CHARS, Answer, ClientGoneError, Request
 from rayreward.serve.openapi import openapi_document
 from rayreward.trainers.openrlhf import decode_request
 from rayreward.trainers.openrlhf import encode_answer as encode_openrlhf_answer
@@ -106,7 +106,8 @@ class Door:
             return  # neither web sockets nor a life span
         request = Request(scope, receive)
         try:
-            handler = self._handler_of(request.method, request.path)
+            find = self._handler_of if len(request.path) <= KEPT_CHARS else self._find_handler
+            handler = find(request.method, request.path)
             if handler is None:
                 answer = self._no_handler(request)
             else:

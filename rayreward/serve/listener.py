@@ -45,6 +45,14 @@ _BACKLOG = 4096
 _KEEP_ALIVE_S = 75.0
 """An idle connection is kept so long. Clients give theirs up sooner, so that none is closed under a request."""
 
+_MAX_HEAD_BYTES = 64 * 2**10
+"""Of a request that may still grow: a head is kept in memory, and no client of ours sends a kilobyte. One that comes at
+once may be as large as what is read at once, 256 KiB."""
+
+_KNOWS_LAST = hasattr(HttpToolsProtocol, "_start_asgi_task")
+"""Whether uvicorn sees that a request is its connection's last before it answers. Earlier ones (0.34 among them, and
+what Ray's images hold) see it while they send, and so send every answer themselves."""
+
 _JOIN_WITHIN_S = 5.0
 _JOIN_PAUSE_S = 0.25
 """How long and how often the holder of the port is asked whose it is: it may be starting itself, or ending."""
@@ -199,10 +207,11 @@ async def _identity_at(host: str, port: int) -> str | None:
         return ""
 
 
-_TOO_LATE = (
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\n"
-    b"content-length: %d\r\n\r\n%b"
-)
+def _refused(status: bytes, kind: str, text: str) -> bytes:
+    """The last answer of a connection whose request never came to the application."""
+    body = encode(ErrorBody(kind, text))
+    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
 
 
 class _Server(uvicorn.Server):  # type: ignore[misc]
@@ -212,6 +221,9 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    def install_signal_handlers(self) -> None:
+        """What uvicorn calls before 0.29."""
+
 
 class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
     """One connection; also a `rayreward.serve.arrivals.Connection`.
@@ -220,8 +232,19 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
     reads the addresses of the two ends, so that nobody pays for asking them. Whoever hangs up is not worked for.
     """
 
+    _app: ASGIApp
     _answering: asyncio.Task[Any] | None = None
     _is_lost = False
+    _head_bytes = 0
+
+    @property
+    def app(self) -> ASGIApp:
+        """What uvicorn, whichever version, calls for each request."""
+        return self._answer
+
+    @app.setter
+    def app(self, app: ASGIApp) -> None:
+        self._app = app
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """What uvicorn does, less the addresses."""
@@ -235,20 +258,34 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
         if self._answering is not None and not self.cycle.response_complete:
             self._answering.cancel()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, _app: ASGIApp) -> None:
-        cycle.scope["extensions"] = {WHOLE_ANSWER: partial(self._send_whole, cycle)}
-        super()._start_asgi_task(cycle, partial(self._answer, cycle))
+    def data_received(self, data: bytes) -> None:
+        """What uvicorn does, but a head that does not end is not kept for ever."""
+        super().data_received(data)
+        if self.scope is None or (self.cycle is not None and self.cycle.scope is self.scope):
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
+            text = f"a request's head may hold {_MAX_HEAD_BYTES} bytes, found more; put samples into its body"
+            self.transport.write(_refused(b"431 Request Header Fields Too Large", "RequestTooLargeError", text))
+            self.transport.close()
 
-    async def _answer(self, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cycle = getattr(receive, "__self__", None)
+        if not isinstance(cycle, RequestResponseCycle):
+            return await self._app(scope, receive, send)  # another uvicorn: its own way is slower, and as good
         self._answering = asyncio.current_task()
+        if _KNOWS_LAST:
+            scope["extensions"] = {WHOLE_ANSWER: partial(self._send_whole, cycle)}
         try:
             if not self._is_lost:
-                await self.app(scope, receive, send)
+                await self._app(scope, receive, send)
         except asyncio.CancelledError:
             if not self._is_lost:
                 raise  # the server stops
         finally:
             self._answering = None
+            scope.pop("extensions", None)  # it leads back to the scope, and what was sent would wait for the collector
             cycle.disconnected = cycle.disconnected or self._is_lost  # uvicorn tells the last of several in a row only
 
     async def _send_whole(self, cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> None:
@@ -267,12 +304,14 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
 
     @property
     def awaited(self) -> object | None:
-        """The rest of a head, of a body, or that the peer takes the last answer; None while we are at work."""
+        """The rest of a head, of a body, or that the peer takes an answer; None while we are at work."""
         cycle = self.cycle
         if self.transport.is_closing():
             return "closing", cycle
-        if self.flow.read_paused:
-            return None  # it is we who do not read
+        if self.flow.write_paused and cycle is not None and not cycle.response_complete:
+            return "taking", self.transport.get_write_buffer_size()  # an earlier answer: ours would wait behind it
+        if self.flow.read_paused or self.pipeline:
+            return None  # it is we who do not read, or who are at an earlier request
         if cycle is None:
             return "head", None
         if not cycle.response_complete:
@@ -294,6 +333,6 @@ class _Protocol(HttpToolsProtocol):  # type: ignore[misc]
             return
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             text = f"the request did not arrive within {within_s:g} s; send fewer samples a request, or raise "
-            body = encode(ErrorBody("DeadlineError", text + "listen.request_within_s"))
-            self.transport.write(_TOO_LATE % (len(body), body))
+            text += "listen.request_within_s"
+            self.transport.write(_refused(b"408 Request Timeout", "DeadlineError", text))
         self.transport.close()

@@ -41,6 +41,11 @@ class Answers:
         if position in self._late:  # in this order: `outcomes` makes the future first, and looks for the output then
             self._loop.call_soon_threadsafe(self._settle, position)
 
+    @property
+    def open_count(self) -> int:
+        """How many are not known."""
+        return sum(output is None for output in self._outputs)
+
     def answer_rest(self, output: RewardOutput) -> None:
         """What was not answered will not be."""
         for position, known in enumerate(self._outputs):

@@ -98,12 +98,12 @@ class ProcessWorker:
         try:
             while chunks:
                 chunks += await self._try(chunks.pop(), blobs, found, timeout_s)
-        except asyncio.CancelledError:
-            give_up(found.values())
-            await self._processes.end()  # it still works on a batch nobody waits for
-            raise
         except RewardLoadError as error:
             return [found.get(at) or failed_output(error) for at in range(len(samples))]
+        except BaseException:
+            give_up(found.values())
+            await self._processes.end()  # it still works on a batch nobody waits for, and would answer it to the next
+            raise
         return [found[position] for position in range(len(samples))]
 
     async def _try(
@@ -137,7 +137,9 @@ class ProcessWorker:
     async def _watch(self, attempt: Attempt, found: dict[int, Outcome], timeout_s: float) -> _Failure | None:
         """Until the chunk is done, or what is left of it is another's; what ended the attempt, where it was trouble."""
         limit_s = timeout_s + (_ASYNC_GRACE_S if self._concurrent else 0.0)
-        look_s = self._patience.limit_s if self._one_by_one and not self._concurrent else limit_s
+        # Where several samples are under way at once nobody knows which of them is slow.
+        knows_who = self._one_by_one and not self._concurrent
+        look_s = self._patience.limit_s if knows_who else limit_s
         while True:
             wait_s = max(0.0, min(limit_s, look_s) - attempt.silent_s)
             done, _ = await asyncio.wait({attempt.reading}, timeout=wait_s)
@@ -147,7 +149,9 @@ class ProcessWorker:
             if silent_s >= limit_s:
                 attempt.reading.cancel()
                 return self._timeout(timeout_s)
-            if silent_s < patience_s:
+            if not knows_who:
+                look_s = limit_s
+            elif silent_s < patience_s:
                 look_s = patience_s
             elif await self._set_aside(attempt, found, timeout_s):
                 return None
@@ -178,7 +182,7 @@ class ProcessWorker:
     async def _set_aside(self, attempt: Attempt, found: dict[int, Outcome], timeout_s: float) -> bool:
         """Let the slow sample have its process, and others another; False where that cannot be, or is not needed."""
         last_s = attempt.last_s
-        if not self._patience.allows_another:
+        if not attempt.unanswered or not self._patience.allows_another:
             return False
         self._patience.set_aside()
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Protocol, cast
 
 import cloudpickle
@@ -23,7 +24,7 @@ from rayreward.outcome import failed_output
 from rayreward.types import FailureKind, RewardOutput, Sample
 from rayreward.workers.answers import Answers, AnswersEach
 from rayreward.workers.outcomes import Outcome, give_up, settled
-from rayreward.workers.patience import LEAST_S, Patience
+from rayreward.workers.patience import LEAST_S, MOST_ASIDE, Patience
 from rayreward.workers.process import ProcessWorker
 
 
@@ -176,8 +177,11 @@ class ThreadRunner(InlineRunner):
             return await self.run(samples)
         answers = Answers(len(samples))
         whole = asyncio.get_running_loop().create_task(self._answer(self._reward, samples, answers))
+        whole.add_done_callback(partial(_answer_lost, answers))
         try:
             await asyncio.wait({whole}, timeout=self._patience_s)
+            while not whole.done() and answers.open_count > MOST_ASIDE:  # it is the call that is slow, not some samples
+                await asyncio.wait({whole}, timeout=self._patience_s)
         except asyncio.CancelledError:
             whole.cancel()
             raise
@@ -198,6 +202,13 @@ class ThreadRunner(InlineRunner):
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
+
+
+def _answer_lost(answers: Answers, whole: asyncio.Task[None]) -> None:
+    """Whatever ended the work, nobody waits for ever for what it did not answer."""
+    error = asyncio.CancelledError("it was given up") if whole.cancelled() else whole.exception()
+    if error is not None:
+        answers.answer_rest(failed_output(error))
 
 
 async def _answered(reward: AnswersEach, samples: Sequence[Sample], answers: Answers) -> list[RewardOutput]:
@@ -278,10 +289,11 @@ class ProcessRunner:
         parts = [asyncio.ensure_future(self._begin_part(samples[start : start + size])) for start in starts]
         try:
             return [outcome for begun in await asyncio.gather(*parts) for outcome in begun]
-        except asyncio.CancelledError:
+        except BaseException:
             for part in parts:
-                if part.done() and not part.cancelled():
-                    give_up(part.result())
+                part.cancel()
+            for begun in await asyncio.gather(*parts, return_exceptions=True):
+                give_up([] if isinstance(begun, BaseException) else begun)
             raise
 
     async def _begin_part(self, samples: Sequence[Sample]) -> list[Outcome]:

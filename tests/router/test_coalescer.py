@@ -364,3 +364,38 @@ class TestGathering:
         lane = coalescer(replica, gather=Gather(caller_count=32, quiet_s=0.001))
         assert said(await lane.score(samples("ab"))) == [2.0]
         assert replica.batches == [["ab"]]
+
+
+@pytest.mark.parametrize("turn_count", range(5))
+async def test_whenever_it_is_closed_nobody_is_left_without_an_answer(turn_count: int) -> None:
+    async def never(batch: list[Sample]) -> list[RewardOutput]:
+        await asyncio.Event().wait()
+        return []
+
+    queue = coalescer(never)
+    asking = asyncio.create_task(queue.score(samples("a", "b")))
+    await turns(turn_count)
+    await queue.close()
+    async with asyncio.timeout(10):
+        outputs = await asking
+    assert [output.failure and output.failure.kind.value for output in outputs] == ["cancelled"] * 2
+    assert queue.stats.in_flight_count == 0
+
+
+async def test_a_batch_that_is_unwanted_before_it_has_begun_gives_its_slot_back() -> None:
+    async def held(batch: list[Sample]) -> list[RewardOutput]:
+        if batch[0].response != "c":
+            await asyncio.Event().wait()
+        return [RewardOutput(1.0)]
+
+    queue = coalescer(held, slot_count=2, max_samples=1)
+    first = asyncio.create_task(queue.score(samples("a")))
+    await turns()
+    second = asyncio.create_task(queue.score(samples("b")))
+    asyncio.get_running_loop().call_soon(second.cancel)
+    first.cancel()  # the look for those that are unwanted then comes between the second batch and its beginning
+    await asyncio.gather(first, second, return_exceptions=True)
+    await turns()
+    assert queue.stats.in_flight_count == 0
+    assert queue.is_idle
+    assert queue._free_slots == 2

@@ -450,3 +450,12 @@ def test_the_document_describes_what_the_door_takes() -> None:
     assert reward["schema"] == {"enum": ["length"]}
     assert schemas["PrescaleBody"]["required"] == ["replicas", "for_s"]
     assert "granted" in schemas["Prescaled"]["properties"]
+
+
+async def test_long_paths_of_strangers_are_not_remembered() -> None:
+    length = RewardFunction(func=lambda response: float(len(response)), isolation="inline")
+    async with served({"length": length}) as service:
+        for size in (10, 10_000):
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=service.door), base_url="http://h") as http:
+                assert (await http.get(f"/{'x' * size}")).status_code in (404, 405)
+        assert service.door._handler_of.cache_info().currsize == 1

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import logging
 import socket
@@ -10,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from ray import serve
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from rayreward import HttpClient, RewardFunction
 from rayreward.router.config import ListenSpec, ServiceConfig
@@ -227,6 +230,99 @@ async def test_pipelined_requests_are_answered_in_order(service: served) -> None
     scores = [json.loads(await answer_of(reader))["outputs"][0]["score"] for _ in range(40)]
     assert scores == [float(size) for size in range(1, 41)]
     writer.close()
+    await listener.stop()
+
+
+@pytest.mark.parametrize("knows_last", [True, False], ids=["this uvicorn", "an earlier one"])
+async def test_the_last_answer_of_a_connection_ends_it(
+    service: served, monkeypatch: pytest.MonkeyPatch, knows_last: bool
+) -> None:
+    monkeypatch.setattr(listener_module, "_KNOWS_LAST", knows_last)
+    listener = listener_of(service)
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(request(WHOLE) + request(WHOLE, b"Connection: close"))
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            assert json.loads(await answer_of(reader))["outputs"][0]["score"] == 4.0
+        assert await reader.read() == b""
+    writer.close()
+    await listener.stop()
+
+
+async def test_nothing_of_a_request_waits_for_the_collector(service: served) -> None:
+    listener = listener_of(service)
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            writer.write(request(WHOLE))
+            await answer_of(reader)
+        kept = sum(isinstance(one, RequestResponseCycle) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert kept <= 2
+    writer.close()
+    await listener.stop()
+
+
+async def test_whoever_asks_on_and_takes_no_answer_is_cut_off(service: served) -> None:
+    listener = listener_of(service, request_within_s=0.2)
+    await listener.start()
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(lazy, ("127.0.0.1", listener.port))
+        body = json.dumps({"samples": [{"response": "four"}] * 60_000}).encode()
+        await loop.sock_sendall(lazy, request(body) + request(WHOLE))
+        connections = listener._server.server_state.connections if listener._server else set()
+        for is_there in (True, False):
+            async with asyncio.timeout(30):
+                while bool(connections) is not is_there:  # noqa: ASYNC110 - nothing announces it
+                    await asyncio.sleep(0.01)
+    await listener.stop()
+
+
+async def test_a_request_behind_one_that_is_being_scored_has_its_time_from_then_on() -> None:
+    opened = asyncio.Event()
+
+    async def slow(response: str) -> float:
+        await opened.wait()
+        return 1.0
+
+    async with served({"slow": RewardFunction(func=slow, isolation="inline")}) as service:
+        listener = listener_of(service, request_within_s=0.1)
+        await listener.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(WHOLE)
+        writer.write(head + WHOLE + head + WHOLE[:5])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await reader.read(1)
+        opened.set()
+        assert json.loads(await answer_of(reader))["outputs"][0]["score"] == 1.0
+        async with asyncio.timeout(10):
+            assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+        await listener.stop()
+
+
+async def test_a_head_that_does_not_end_is_refused(service: served) -> None:
+    listener = listener_of(service)
+    await listener.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+    writer.write(HEAD)
+    writer.write(b"x: " + b"y" * 1_000_000)
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):
+            told = await reader.readuntil(b"}")
+            assert told.startswith(b"HTTP/1.1 431 ")
+            assert await reader.read() == b""
+    writer.close()
+    assert (await ask(listener.port))["rewards"] == [4.0]
     await listener.stop()
 
 

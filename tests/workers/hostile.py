@@ -12,7 +12,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rayreward import RewardFunction, RewardOutput, Sample
@@ -167,3 +168,59 @@ def misbehave_answering(answer: Any) -> Any:
         return answer
 
     return fixed
+
+
+async def hold_up_the_loop(response: str) -> float:
+    """Async samples, one of which holds up the loop of all of them: "early", "late" and "block"."""
+    if response == "early":
+        await asyncio.sleep(0.5)
+        return 1.0
+    if response == "late":
+        await asyncio.sleep(0.7)
+        return 2.0
+    await asyncio.sleep(0.6)
+    time.sleep(1.2)  # noqa: ASYNC251 - as it should not be
+    return 3.0
+
+
+def linger(response: str) -> float:
+    """Leaves something on the loop of its process that holds up the end of the batch."""
+    asyncio.get_running_loop().call_soon(time.sleep, 0.5)
+    return 1.0
+
+
+class EndsItsOwnTask(RewardFunction):
+    """Answers the first sample, and cancels the task that it runs in."""
+
+    isolation = "thread"
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Callable[[int, RewardOutput], None]) -> None:
+        answer(0, RewardOutput(1.0))
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+
+class AnswersWhenLet(RewardFunction):
+    """Answers as many samples as it is let to."""
+
+    isolation = "thread"
+
+    def __init__(self) -> None:
+        self._let: asyncio.Queue[int] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def let(self, count: int) -> None:
+        assert self._loop is not None
+        assert self._let is not None
+        self._loop.call_soon_threadsafe(self._let.put_nowait, count)
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Callable[[int, RewardOutput], None]) -> None:
+        self._loop, self._let = asyncio.get_running_loop(), asyncio.Queue()
+        at = 0
+        while at < len(samples):
+            count = await self._let.get()
+            for position in range(at, at + count):
+                answer(position, RewardOutput(float(position)))
+            at += count

@@ -13,7 +13,7 @@ import pytest
 
 from rayreward import RewardFunction, RewardOutput, Sample
 from rayreward.errors import RewardLoadError
-from rayreward.workers import build_runner
+from rayreward.workers import attempt, build_runner
 from rayreward.workers.outcomes import Outcome, give_up, settled
 from rayreward.workers.patience import Patience
 from rayreward.workers.process import ProcessWorker
@@ -311,6 +311,36 @@ class TestForks:
 
 
 class TestSlow:
+    async def test_async_samples_are_never_set_aside_for_nobody_knows_whose_answer_comes_next(
+        self, worker: Start
+    ) -> None:
+        one = worker(RewardFunction(func=hostile.hold_up_the_loop, timeout_s=LONG_S))
+        await one.start()
+        outcomes = await one.begin(samples("early", "late", "block"), 0.5)
+        assert said(await settled(outcomes)) == [1.0, 2.0, 3.0]
+        assert "late" not in self.known(outcomes)
+
+    async def test_a_batch_whose_end_alone_is_slow_has_nobody_to_set_aside(self, worker: Start) -> None:
+        patience = Patience(least_s=0.02)
+        one = worker(hostile.linger, patience)
+        assert said(await one.run(samples("a"), LONG_S)) == [1.0]  # the first of a process has more time
+        assert said(await one.run(samples("a"), LONG_S)) == [1.0]
+        assert patience.aside_count == 0
+
+    async def test_a_process_whose_answers_could_not_be_read_answers_no_further_batch(
+        self, worker: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one = worker(hostile.misbehave)
+
+        def unreadable(blob: bytes) -> RewardOutput:
+            monkeypatch.undo()
+            raise RuntimeError("a mistake of ours")
+
+        monkeypatch.setattr(attempt, "unpickled", unreadable)
+        with pytest.raises(RuntimeError, match="mistake of ours"):
+            await one.run(samples("a", "bb", "ccc"), LONG_S)
+        assert said(await one.run(samples("dddd", "eeeee"), LONG_S)) == [4.0, 5.0]
+
     @staticmethod
     def known(outcomes: list[Outcome]) -> list[Any]:
         return ["late" if not isinstance(one, RewardOutput) else said([one])[0] for one in outcomes]

@@ -13,6 +13,9 @@ from rayreward.errors import RewardLoadError
 from rayreward.rewards.math import MathReward
 from rayreward.testing import HANG, ScriptedReward
 from rayreward.workers import answers_early, build_runner
+from rayreward.workers.outcomes import settled
+from rayreward.workers.patience import MOST_ASIDE
+from rayreward.workers.runner import ThreadRunner
 from tests.processes import children
 from tests.workers import hostile
 
@@ -179,3 +182,27 @@ async def test_the_limit_of_a_reward_that_compares_groups_is_a_groups() -> None:
     assert {output.failure.message for output in outputs if output.failure} == {
         "no answer within 0.02 s for 3 samples together"
     }
+
+
+class TestAnsweringEach:
+    async def test_who_is_not_answered_for_the_work_has_ended_oddly_fails(self) -> None:
+        runner = build_runner(hostile.EndsItsOwnTask())
+        await runner.start()
+        async with asyncio.timeout(10):
+            outcomes = await runner.begin(samples("a", "b"))
+            assert said(await settled(outcomes)) == [1.0, "cancelled"]
+        await runner.stop()
+
+    async def test_a_call_that_is_slow_as_a_whole_is_waited_for_until_few_samples_are_left(self) -> None:
+        reward = hostile.AnswersWhenLet()
+        runner = ThreadRunner(reward, timeout_s=60.0, patience_s=0.01)
+        await runner.start()
+        beginning = asyncio.create_task(runner.begin(samples(*"a" * (MOST_ASIDE + 3))))
+        await asyncio.wait({beginning}, timeout=0.1)
+        assert not beginning.done()
+        reward.let(3)
+        outcomes = await beginning
+        assert [isinstance(one, RewardOutput) for one in outcomes] == [True] * 3 + [False] * MOST_ASIDE
+        reward.let(MOST_ASIDE)
+        assert said(await settled(outcomes)) == [float(at) for at in range(MOST_ASIDE + 3)]
+        await runner.stop()
