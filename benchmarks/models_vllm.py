@@ -25,11 +25,12 @@ import torch
 from measuring import cpu_s_of, load, report, spreads, started_processes, target
 from model_shapes import SHAPES, build_head, build_trunk, draw_siblings, draw_units
 
-from rayreward.models.golden import ProbeUnit, compare
+from rayreward.models.golden import ProbeUnit
 from rayreward.models.heads import LinearHead
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.packed import PackedBackend
 from rayreward.models.reference import PlainBackend
+from rayreward.models.verdict import compare
 from rayreward.models.vllm_backend import VllmBackend
 
 LONGEST = 2048

@@ -22,8 +22,8 @@ from rayreward.models.template import RewardTemplate, Template
 from rayreward.models.tokenising import EosRule, Rules, Tokens, fits_model, load_tokenizer
 
 if TYPE_CHECKING:
-    from rayreward.models.golden import Verdict
     from rayreward.models.probing import StartProbe
+    from rayreward.models.verdict import Verdict
 
 _log = logging.getLogger(__name__)
 
@@ -211,7 +211,12 @@ def _limit_tokens(checkpoint: Checkpoint, family: Family, tokenizer: Any, settin
     positions = position_limit(SimpleNamespace(**checkpoint.config))
     if positions is None and family.is_encoder:  # relative positions know no limit, but training had one
         positions = checkpoint.config.get("max_position_embeddings")
-    return fits_model({"positions": positions, "tokenizer": tokenizer.model_max_length}, settings.max_length)
+    known: Any = tokenizer.model_max_length
+    if not isinstance(known, (int, float)):
+        raise RewardLoadError(
+            f"{checkpoint.name!r}: tokenizer_config.json has model_max_length={known!r}, no number: correct it"
+        )
+    return fits_model({"positions": positions, "tokenizer": int(known)}, settings.max_length)
 
 
 def _eos_rule(family: Family, settings: ModelSettings) -> EosRule:

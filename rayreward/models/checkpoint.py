@@ -154,7 +154,10 @@ def _weight_files(folder: Path, name: str) -> list[Path]:
     for stem, ending in (("model", "safetensors"), ("pytorch_model", "bin")):
         index = folder / f"{stem}.{ending}.index.json"
         if index.is_file():
-            shards = sorted({str(one) for one in _read_json(index, name).get("weight_map", {}).values()})
+            table = _read_json(index, name).get("weight_map")
+            if not isinstance(table, dict) or not table:
+                raise RewardLoadError(f"{name!r} cannot be loaded: {index.name} names no weights: fetch it again")
+            shards = sorted(set(map(str, table.values())))
             missing = [one for one in shards if not (folder / one).is_file()]
             if missing:
                 raise RewardLoadError(

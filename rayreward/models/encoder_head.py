@@ -64,6 +64,11 @@ class WholeModel(torch.nn.Module):  # type: ignore[misc] # torch's types are ski
         """Of the model."""
         return self._model.dtype
 
+    @property
+    def device(self) -> Any:
+        """Of the model: the probe at the start asks for it."""
+        return self._model.device
+
     def get_input_embeddings(self) -> Any:
         """Of the model."""
         return self._model.get_input_embeddings()

@@ -152,10 +152,11 @@ def _from_pretrained(
     try:
         with _silent_reports():
             model, report = auto_class.from_pretrained(
-                checkpoint.folder, config=config, output_loading_info=True, **options
+                checkpoint.folder, config=config, output_loading_info=True, ignore_mismatched_sizes=True, **options
             )
     except Exception as error:  # the boundary: all that a library, or code that came along, may raise for a bad one
         raise RewardLoadError(f"{checkpoint.name!r} cannot be loaded: {error}") from error
+    _refuse_mismatched(checkpoint, report["mismatched_keys"])
     _refuse_untrained(checkpoint, report["missing_keys"])
     _refuse_unread(checkpoint, head_tensors, report["unexpected_keys"])
     if getattr(model.config, "use_cache", False):
@@ -180,6 +181,16 @@ def _silent_reports() -> Iterator[None]:
         logging.set_verbosity(before)
         if shows_bars:
             logging.enable_progress_bar()
+
+
+def _refuse_mismatched(checkpoint: Checkpoint, mismatched_keys: Iterable[tuple[str, Any, Any]]) -> None:
+    """Refused here, and not by transformers, which only refers to the report that `_silent_reports` leaves out."""
+    wrong = [f"{name} is {list(found)}, not {list(wanted)}" for name, found, wanted in sorted(mismatched_keys)]
+    if wrong:
+        raise RewardLoadError(
+            f"{checkpoint.name!r} has weights of other shapes than its config.json says: {', '.join(wrong[:3])}"
+            f"{_and_more(wrong)}. Fetch both from one place"
+        )
 
 
 def _refuse_untrained(checkpoint: Checkpoint, missing_keys: Iterable[str]) -> None:

@@ -14,10 +14,11 @@ from typing import Any
 
 from rayreward.errors import RewardLoadError
 from rayreward.models.backend import Backend
-from rayreward.models.golden import START_UNITS, ProbeUnit, Verdict, Vocabulary, build_probe, compare
+from rayreward.models.golden import START_UNITS, ProbeUnit, Vocabulary, build_probe
 from rayreward.models.inputs import Reading
 from rayreward.models.positions import position_limit
 from rayreward.models.reference import PlainBackend
+from rayreward.models.verdict import Verdict, compare
 
 _log = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ class SegmentTemplate:
     def _encode(self, *texts: str, is_boundary: bool) -> ModelInput:
         if not any(texts):
             raise InvalidInputError("the sample's text has no token to score")
-        encoding = self._tokens.tokenizer(*texts)
+        encoding = self._tokens.encoding(*texts)
         ids, segments = list(encoding["input_ids"]), list(encoding.get("token_type_ids") or ())
         cut = len(ids) - self._tokens.rules.limit_tokens
         if cut > 0:
@@ -53,8 +53,10 @@ class SegmentTemplate:
 
     def _oldest(self, parts: Sequence[int | None], count: int, *, is_pair: bool, is_boundary: bool) -> frozenset[int]:
         """Positions of the oldest tokens that may go; special tokens, whose part is None, stay."""
-        prompt = [at for at, part in enumerate(parts) if part == 0] if is_pair or not is_boundary else []
-        response = [at for at, part in enumerate(parts) if part is not None and at not in set(prompt)]
+        texts = [at for at, part in enumerate(parts) if part is not None]
+        has_prompt = is_pair or not is_boundary
+        prompt = [at for at in texts if has_prompt and parts[at] == 0]
+        response = texts[len(prompt) :]  # the prompt is the first part
         if count > len(prompt) and not (self._tokens.rules.cuts_response and count < len(prompt) + len(response)):
             raise InvalidInputError(too_long(len(parts) - len(prompt), self._tokens.rules.limit_tokens))
         return frozenset((*prompt, *response)[:count])

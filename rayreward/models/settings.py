@@ -92,6 +92,7 @@ class ModelSettings:
     probe: bool = True
 
     def __post_init__(self) -> None:
+        self._check_types()
         self._check_choices()
         self._check_numbers()
         self._check_combinations()
@@ -108,6 +109,22 @@ class ModelSettings:
             if name not in known:
                 raise ConfigError(f"a reward model has no option {name!r}; {did_you_mean(name, known)}")
         return cls(model_path, **options)
+
+    def _check_types(self) -> None:
+        """What YAML, an environment or a command line may have left a text: "false" would be true."""
+        for name in ("normalize", "trust_remote_code", "probe"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}={getattr(self, name)!r}: known are True and False")
+        for name in ("revision", "device", "chat_template", "attention", "step_token", "good_token", "bad_token"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and value):
+                raise ConfigError(f"{name}={value!r}: give a text, or leave it out")
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+                raise ConfigError(f"{name}={value!r}: give a number")
+        if not isinstance(self.vllm, Mapping):
+            raise ConfigError(f"vllm={self.vllm!r}: give vLLM's arguments by name")
 
     def _check_choices(self) -> None:
         if not isinstance(self.model_path, str) or not self.model_path:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from rayreward.errors import InvalidInputError
+from rayreward.errors import InvalidInputError, shown
 from rayreward.messages import Message
 from rayreward.models.inputs import ModelInput
 from rayreward.models.tokenising import Tokens, check_readable, common_prefix, last_id, too_long
@@ -66,10 +66,13 @@ class StepTemplate:
         return self._encode_text(text, prompt, len(steps))
 
     def _steps(self, sample: Sample) -> list[str]:
-        steps = sample.steps if sample.steps is not None else sample.response.split(self._separator)
-        found = [step for step in steps if step.strip()]
+        if sample.steps is None:
+            found = [step for step in sample.response.split(self._separator) if step.strip()]
+        else:
+            found = _checked(sample.steps)
         if not found:
-            raise InvalidInputError("the sample has no step to judge: its response is empty")
+            what = "response" if sample.steps is None else "list of steps"
+            raise InvalidInputError(f"the sample has no step to judge: its {what} is empty")
         if any(self._step_token in step for step in found) and self._step_token.strip():
             raise InvalidInputError(
                 f"a step spells {self._step_token!r}, which the model reads as a step's end: take it out"
@@ -103,3 +106,11 @@ class StepTemplate:
         if made.truncated_tokens and places[0] < prefix_tokens:
             raise InvalidInputError(too_long(len(ids) - prefix_tokens, self._tokens.rules.limit_tokens))
         return replace(made, marks={"step": tuple(at - made.truncated_tokens for at in places)})
+
+
+def _checked(steps: Sequence[str]) -> list[str]:
+    """The caller's own steps, none left out: rewards are one a step, by position."""
+    for position, step in enumerate(steps):
+        if not isinstance(step, str) or not step.strip():
+            raise InvalidInputError(f"steps[{position}] must be a text to judge, found {shown(step)}: leave it out")
+    return list(steps)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from rayreward.errors import InvalidInputError, shown
 from rayreward.models.inputs import ModelInput
 from rayreward.models.tokenising import Tokens, check_readable, common_prefix
 from rayreward.types import Sample
@@ -95,6 +96,8 @@ class RewardTemplate:
     def _own_ids(self, sample: Sample) -> tuple[int, ...] | None:
         """The response's ids where they are this tokenizer's: they spell the response. Else the policy has another."""
         ids = sample.token_ids
+        if not all(isinstance(one, int) for one in ids or ()):
+            raise InvalidInputError(f"token_ids must be whole numbers, found {shown(ids)}")
         if not ids or min(ids) < 0 or max(ids) >= len(self._tokens.tokenizer):
             return None
         for skips in (True, False):

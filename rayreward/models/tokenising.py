@@ -63,10 +63,26 @@ class Tokens:
 
     def ids(self, text: str, *, adds_special_tokens: bool = False) -> list[int]:
         """The ids of a text; BOS at its front at most once."""
-        ids: list[int] = list(self.tokenizer(text, add_special_tokens=adds_special_tokens)["input_ids"])
+        ids: list[int] = list(self.encoding(text, adds_special_tokens=adds_special_tokens)["input_ids"])
         while len(ids) > 1 and ids[0] == ids[1] == self.bos_id:
             del ids[0]
         return ids
+
+    def encoding(self, *texts: str, adds_special_tokens: bool = True) -> Any:
+        """What the tokenizer makes of a text, or of a pair.
+
+        Raises:
+            InvalidInputError: half of a surrogate pair, which is no Unicode text and has no tokens.
+        """
+        for text in texts:
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise InvalidInputError(
+                    f"character {error.start} of a text of {len(text)} is half of a surrogate pair "
+                    f"({text[error.start]!a}), which no tokenizer can read: repair or replace it"
+                ) from None
+        return self.tokenizer(*texts, add_special_tokens=adds_special_tokens)
 
     def _prompt_ids(self, text: str, adds_special_tokens: bool) -> tuple[int, ...]:
         return tuple(self.ids(text, adds_special_tokens=adds_special_tokens))

@@ -17,13 +17,14 @@ from rayreward.models.backend import Backend
 from rayreward.models.building import build_backend, build_template
 from rayreward.models.checkpoint import read_checkpoint
 from rayreward.models.families import recognise
-from rayreward.models.golden import ProbeUnit, Row, Verdict, build_probe, compare
+from rayreward.models.golden import ProbeUnit, build_probe
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.model_loading import load_model
 from rayreward.models.probing import vocabulary_of
 from rayreward.models.reference import PlainBackend
 from rayreward.models.settings import ModelSettings
 from rayreward.models.template_facts import TextFact, text_facts
+from rayreward.models.verdict import Row, Verdict, compare
 
 Level = Literal["ok", "note", "wrong", "skipped"]
 Tell = Callable[[str], None]

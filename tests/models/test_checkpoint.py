@@ -75,6 +75,14 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
         read_checkpoint(str(folder))
 
 
+@pytest.mark.parametrize("index", ["{}", '{"weight_map": ["a"]}', '{"weight_map": {}}'])
+def test_an_index_that_names_no_weights_is_refused(tmp_path: Path, index: str) -> None:
+    folder = save(tmp_path, {}, {"a": torch.ones(1), "b": torch.ones(1)}, shards=2)
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(RewardLoadError, match=r"model.safetensors.index.json names no weights"):
+        read_checkpoint(str(folder))
+
+
 def test_a_head_that_is_no_number_is_refused(tmp_path: Path) -> None:
     found = read_checkpoint(str(save(tmp_path, {}, {"score.weight": torch.tensor([[1.0, float("nan")]])})))
     with pytest.raises(RewardLoadError, match=r"score.weight is not all finite numbers"):

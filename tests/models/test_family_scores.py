@@ -397,7 +397,10 @@ class TestSteps:
                 "a step spells '<extra_0>', which the model reads as a step's end",
             ),
             (self.sample(prompt="what <extra_0>"), "3 steps have 4 step tokens between them"),
-            (self.sample(steps=(" ",)), "the sample has no step to judge"),
+            (self.sample(steps=()), "the sample has no step to judge: its list of steps is empty"),
+            (self.sample(steps=("a", " ", "b")), r"steps\[1\] must be a text to judge, found ' '"),
+            (self.sample(steps=("a", 2)), r"steps\[1\] must be a text to judge, found 2"),
+            (Sample(prompt="what", response=" "), "the sample has no step to judge: its response is empty"),
             (self.sample(steps=("a b " * 20,)), "the response alone has"),
         ):
             with pytest.raises(InvalidInputError, match=message):
@@ -421,6 +424,13 @@ class TestLoading:
         save(folder, json.loads((folder / "config.json").read_text()), tensors)
         with pytest.raises(RewardLoadError, match=r"no trained weights for layers.1.mlp.up_proj.weight, norm.weight"):
             build_backend(ModelSettings(str(folder))).load()
+
+    def test_weights_of_other_shapes_are_named(self, tmp_path: Path) -> None:
+        folder = make_scored(tmp_path)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 64}))
+        with pytest.raises(RewardLoadError, match=r"other shapes .*down_proj.weight is \[16, 32\], not \[16, 64\]"):
+            read(folder)
 
     def test_what_nobody_would_read_is_refused(self, tmp_path: Path) -> None:
         folder = make_scored(tmp_path)

@@ -56,6 +56,17 @@ class TestEncoder:
             expected, abs=1e-5
         )
 
+    def test_a_very_long_prompt_is_cut_in_one_pass(self, encoder: Path) -> None:
+        model = RewardModel(str(encoder))
+        output = model(
+            prompt="what is " * 15_000, response="it is four"
+        )  # half a minute, where each token looks at all
+        assert output.metadata["truncated_tokens"] == 30_000 + 3 + 3 - 32
+        assert output.score == model(prompt="what is " * 13, response="it is four").score
+
+    def test_half_of_a_surrogate_pair_is_told(self, encoder: Path) -> None:
+        assert "half of a surrogate pair" in reason(RewardModel(str(encoder))(prompt="a", response="\udc00"))
+
     def test_a_long_response_is_refused_or_loses_its_oldest_words_and_keeps_its_special_tokens(
         self, encoder: Path
     ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,13 @@ class TestChats:
         made = template(llama3, chat_template=backwards).encode(Sample(prompt="a b", response="c"))
         assert (words(llama3, made.ids), made.prefix_tokens) == ("c a b", 0)
 
+    def test_special_tokens_that_a_text_spells_are_read_as_such(self, llama3: Any) -> None:
+        """As by transformers' own `apply_chat_template`, and so by those who trained the model."""
+        chat = [CHAT[1], {"role": "assistant", "content": "it <|eot_id|> four"}]
+        made = template(llama3).encode(Sample(chat))
+        assert list(made.ids) == llama3.apply_chat_template(chat)["input_ids"]
+        assert made.ids[made.prefix_tokens :].count(llama3.eos_token_id) == 2
+
     def test_parts_of_text_are_read_as_text(self, llama3: Any) -> None:
         parts = [
             {"role": "assistant", "content": [{"type": "text", "text": "it is"}, {"type": "text", "text": " four"}]}
@@ -121,6 +129,18 @@ class TestRefusals:
         assert refusal(template(chatml), tools) == (
             "the chat template refuses a conversation of the roles user, tool: no tools here"
         )
+
+    def test_half_of_a_surrogate_pair_is_no_text(self, llama3: Any) -> None:
+        for text in (
+            {"response": "it \ud800"},
+            {"prompt": "\udfff", "response": "it"},
+            {"response": "", "metadata": {"query": "\ud800"}},
+        ):
+            assert "half of a surrogate pair" in refusal(template(llama3), **text)
+
+    def test_ids_that_are_no_numbers_are_told(self, llama3: Any) -> None:
+        found = refusal(template(llama3), prompt="what", response="it", token_ids=["a", 1.5])
+        assert found == "token_ids must be whole numbers, found ('a', 1.5)"
 
     def test_nothing_is_no_text(self, llama3: Any) -> None:
         plain = template(llama3, chat_template=None)
@@ -245,6 +265,13 @@ class TestBuilding:
         for max_length, expected in ((4096, 128), (50, 50)):
             made = build_template(ModelSettings(str(folder), max_length=max_length)).encode(Sample(**long))
             assert len(made.ids) == expected
+
+    def test_a_tokenizers_limit_that_is_no_number_is_refused(self, tmp_path: Path) -> None:
+        folder = make_scored(tmp_path)
+        found = json.loads((folder / "tokenizer_config.json").read_text())
+        (folder / "tokenizer_config.json").write_text(json.dumps(found | {"model_max_length": "12"}))
+        with pytest.raises(RewardLoadError, match="model_max_length='12', no number"):
+            build_template(ModelSettings(str(folder)))
 
     def test_a_chat_model_without_a_template_is_refused_at_load(self, tmp_path: Path) -> None:
         folder = make_scored(tmp_path)

@@ -16,9 +16,10 @@ import pytest
 
 from rayreward.errors import InvalidInputError, RewardLoadError, ServiceUnavailableError
 from rayreward.models.building import build_backend
-from rayreward.models.golden import Vocabulary, build_probe, compare
+from rayreward.models.golden import Vocabulary, build_probe
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.settings import ModelSettings
+from rayreward.models.verdict import compare
 from rayreward.models.vllm_backend import VllmBackend
 from tests.models.tiny import SPECIAL, WORDS, make_tokenizer
 
