@@ -162,7 +162,9 @@ class LoadingBackend:
         from rayreward.models.probing import StartProbe
 
         self._say("probe")
-        return StartProbe(self._checkpoint.name, *trunk_and_head, dtype=settings.dtype, max_length=settings.max_length)
+        return StartProbe(
+            self._checkpoint.name, *trunk_and_head, dtype=settings.precision, max_length=settings.max_length
+        )
 
     def _load_backend(self, trunk_and_head: tuple[Any, Any]) -> Backend:
         from rayreward.models.attention import CannotPackError

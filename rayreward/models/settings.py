@@ -91,6 +91,11 @@ class ModelSettings:
     vllm: Mapping[str, Any] = field(default_factory=dict)
     probe: bool = True
 
+    @property
+    def precision(self) -> str:
+        """What scores are exact to: the trunk's dtype, or its quantisation, which rounds by what is beside a unit."""
+        return self.quantization or self.dtype
+
     def __post_init__(self) -> None:
         self._check_types()
         self._check_choices()

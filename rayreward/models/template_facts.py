@@ -11,11 +11,11 @@ from rayreward.errors import RayRewardError
 from rayreward.models.checkpoint import read_checkpoint
 from rayreward.models.inputs import ModelInput
 from rayreward.models.settings import ModelSettings
-from rayreward.models.template import Template
+from rayreward.models.template import RewardTemplate, Template
 from rayreward.models.tokenising import load_tokenizer
 from rayreward.types import Sample
 
-_PROMPT, _RESPONSE = "What is 2 + 2?", "It is 4."
+_PROMPT, _RESPONSE, _OTHER_RESPONSE = "What is 2 + 2?", "It is 4.", "No idea a."
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,24 @@ def text_facts(template: Template, settings: ModelSettings) -> list[TextFact]:
     try:
         unit = template.encode(Sample(prompt=_PROMPT, response=_RESPONSE))
     except RayRewardError as error:
-        return [TextFact("special tokens", None, f"a plain conversation cannot be read by this model: {error}")]
+        is_right = False if isinstance(template, RewardTemplate) else None  # what reads pairs or steps need not
+        return [TextFact("a plain conversation", is_right, f"it cannot be read by this model: {error}")]
     return [
+        _read(template, unit),
         _first(unit, tokenizer.bos_token_id),
         _last(unit, tokenizer.eos_token_id),
         _cut(template, unit, settings.max_length),
     ]
+
+
+def _read(template: Template, unit: ModelInput) -> TextFact:
+    """Another response is another text: a template may print user turns only."""
+    other = template.encode(Sample(prompt=_PROMPT, response=_OTHER_RESPONSE))
+    if other.ids == unit.ids:
+        return TextFact(
+            "a plain conversation", False, "two responses are the same tokens: the template leaves them out"
+        )
+    return TextFact("a plain conversation", True, f"prompt and response are {len(unit.ids)} tokens")
 
 
 def _first(unit: ModelInput, bos: int | None) -> TextFact:

@@ -101,7 +101,7 @@ def verify_model(
     backend = build_backend(replace(settings, probe=False))
     try:
         backend.load()
-        verdict, checks = _compare_ways(backend, reference, settings.dtype)
+        verdict, checks = _compare_ways(backend, reference, settings.precision)
         name = type(getattr(backend, "chosen", backend)).__name__
     finally:
         backend.close()

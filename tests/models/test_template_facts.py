@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rayreward.errors import InvalidInputError
+from rayreward.models.building import build_template
 from rayreward.models.inputs import ModelInput
 from rayreward.models.settings import ModelSettings
 from rayreward.models.template_facts import TextFact, text_facts
@@ -32,17 +33,20 @@ def facts(folder: Path, write: Callable[[Sample], ModelInput]) -> dict[str, Text
 def sound(sample: Sample) -> ModelInput:
     prompt = len(sample.prompt.split())
     cut = max(0, prompt - 10)
-    return ModelInput((BOS, *[WORD] * (prompt - cut), 10, 11, EOS), prompt - cut + 1, truncated_tokens=cut)
+    return ModelInput(
+        (BOS, *[WORD] * (prompt - cut), 10, len(sample.response), EOS), prompt - cut + 1, truncated_tokens=cut
+    )
 
 
 def test_a_sound_template_is_right_in_all(tmp_path: Path) -> None:
     found = facts(tmp_path, sound)
-    assert [fact.is_right for fact in found.values()] == [True, True, True]
+    assert [fact.is_right for fact in found.values()] == [True, True, True, True]
 
 
 @pytest.mark.parametrize(
     ("name", "write"),
     [
+        ("a plain conversation", lambda sample: ModelInput((BOS, WORD, EOS), 2)),
         ("begin of text", lambda sample: ModelInput((BOS, BOS, WORD, EOS), 3)),
         ("end of text", lambda sample: ModelInput((BOS, WORD, EOS, EOS), 2)),
         ("too long a prompt", lambda sample: ModelInput((BOS, *[WORD] * 10, EOS)[: 4 + len(sample.prompt) // 50], 2)),
@@ -66,3 +70,10 @@ def test_an_end_without_eos_is_told(tmp_path: Path) -> None:
     assert found["end of text"].is_right is True
     assert "appends_eos=True" in found["end of text"].found
     assert "not first" in found["begin of text"].found
+
+
+def test_a_chat_template_that_refuses_every_conversation_is_wrong(tmp_path: Path) -> None:
+    template = "{{ raise_exception('only roles that nobody has') }}"
+    settings = ModelSettings(str(make_decoder(tmp_path)), max_length=16, chat_template=template)
+    [fact] = text_facts(build_template(settings), settings)
+    assert (fact.is_right, "only roles that nobody has" in fact.found) == (False, True)
