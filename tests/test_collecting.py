@@ -14,7 +14,8 @@ class Owner:
 
 @pytest.fixture(autouse=True)
 def _usual_threshold(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("rayreward.collecting._owner_count", 0)  # clients of other tests may live
+    gc.collect()  # clients of other tests end before and not within: each takes one from the count
+    monkeypatch.setattr("rayreward.collecting._owner_count", 0)  # those that still live
     before = gc.get_threshold()
     gc.set_threshold(700, 10, 10)
     yield

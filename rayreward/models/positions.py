@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-_RESERVED = frozenset({"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "roberta-prelayernorm"})
+_RESERVED = frozenset(
+    {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "roberta-prelayernorm", "mpnet"}
+)
 """Models that count positions from behind the padding's own: so many fewer tokens fit."""
 
 
