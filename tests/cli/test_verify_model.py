@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from rayreward.models.inputs import ModelInput, Reading
-from rayreward.models.packed import PackedBackend
 from tests.cli.conftest import Run
 from tests.models.tiny import make_decoder
+
+pytest.importorskip("torch")
 
 
 def test_a_sound_model_exits_0_with_the_table(run: Run, folder: Path) -> None:
@@ -26,6 +27,8 @@ def test_a_sound_model_exits_0_with_the_table(run: Run, folder: Path) -> None:
 def test_one_that_scores_otherwise_exits_1_and_names_the_check(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from rayreward.models.packed import PackedBackend
+
     make_decoder(folder)
     sound = PackedBackend.score
 

@@ -19,6 +19,8 @@ from tests.judges.judge_server import JudgeServer, judge_server
 from tests.rewards.tiny_pair import make_pair_model
 from tests.serve.test_openrlhf_executor import roll_out
 
+pytest.importorskip("torch")
+
 pytestmark = [pytest.mark.ray, pytest.mark.openrlhf, pytest.mark.filterwarnings("ignore")]
 
 APP = "groups"

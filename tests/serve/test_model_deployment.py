@@ -19,6 +19,8 @@ from rayreward.rewards import RewardModel
 from rayreward.serve.cluster import EmbeddedCluster
 from tests.models.tiny import make_decoder
 
+pytest.importorskip("torch")
+
 pytestmark = pytest.mark.ray
 
 APP = "models"
