@@ -1,10 +1,13 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Everything else is for working on rayreward itself.
 PYTHON ?= python3
 BIN := .venv/bin
+# Reward models, judges, and what is served of them: minutes of their own.
+MODELS := tests/models tests/judges tests/calling \
+    tests/serve/test_model_deployment.py tests/serve/test_group_rewards.py tests/serve/test_slow_samples_served.py
 # In this order: preflight's cluster has ended before the one that tests/serve keeps for all of its tests starts.
 MEETS_RAY := tests/cli tests/client tests/jobs/preflight tests/router tests/serve tests/test_readme.py
 
-.PHONY: install demo serve check lint types format test test-attacks test-faults test-vllm test-runs test-verl test-ray260 bench bench-rewards soak clean
+.PHONY: install demo serve check lint types format test test-models test-attacks test-faults test-vllm test-runs test-verl test-ray260 bench bench-rewards soak clean
 
 install: .venv/installed
 
@@ -32,7 +35,10 @@ types: install
 check: lint types              ## what CI checks before the tests
 
 test: check                    ## the tests
-	$(BIN)/pytest -m "not runs and not verl and not faults and not attacks and not vllm"
+	$(BIN)/pytest -m "not runs and not verl and not faults and not attacks and not vllm" $(MODELS:%=--ignore=%)
+
+test-models: install           ## reward models, judges, and what is served of them
+	$(BIN)/pytest -m "not vllm" $(MODELS)
 
 test-attacks: install          ## programs that try for a point, a secret or a way out: both tiers, as root and as nobody
 	$(BIN)/pytest tests/programs/test_attacks.py
