@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -76,13 +77,16 @@ def url() -> Iterator[str]:
 
 
 def test_who_answers_is_haproxy(url: str) -> None:
-    # Ray keeps its own proxy beside it, at another port.
-    [listener] = {
-        one.pid
-        for one in psutil.net_connections("tcp")
-        if one.status == psutil.CONN_LISTEN and one.laddr.port == httpx.URL(url).port
-    }
-    assert psutil.Process(listener).name() == "haproxy"
+    # Ray keeps its own proxy beside it, at another port. HAProxy that reads its configuration anew is another process.
+    names: set[str] = set()
+    while not names:
+        listening = psutil.net_connections("tcp")
+        pids = {
+            one.pid for one in listening if one.status == psutil.CONN_LISTEN and one.laddr.port == httpx.URL(url).port
+        }
+        with contextlib.suppress(psutil.NoSuchProcess):
+            names = {psutil.Process(pid).name() for pid in pids}
+    assert names == {"haproxy"}
 
 
 def test_the_service_says_that_it_is_healthy_and_ready(url: str) -> None:
