@@ -12,22 +12,18 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rayreward.errors import RewardLoadError
 from rayreward.models.heads import Head
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.layout import Layout, build_layout, prefix_of, shared_prefixes
-from rayreward.models.memory import release_cached
 from rayreward.models.packed_trunk import PackedTrunk
-from rayreward.models.placing import place
-from rayreward.models.positions import position_limit
 from rayreward.models.stepping import SteppedBackend
 from rayreward.models.steps import UnitCost, plan_steps, tokens_of
-from rayreward.models.units import mark_positions, read_rows, refusal
+from rayreward.models.units import mark_positions, read_rows
 
 _log = logging.getLogger(__name__)
 
 
-class PackedBackend(SteppedBackend):
+class PackedBackend(SteppedBackend[PackedTrunk]):
     """A `Backend` for decoders, and for encoders whose attention transformers lets us replace.
 
     Not for several threads at once: `score` is called by one.
@@ -61,45 +57,23 @@ class PackedBackend(SteppedBackend):
         max_length: int = 4096,
         shares_prefixes: bool = True,
     ) -> None:
-        super().__init__(max_step_tokens=max_step_tokens, max_length=max_length)
-        self._trunk_and_head, self._device, self._dtype = trunk_and_head, device, dtype
+        super().__init__(
+            trunk_and_head, device=device, dtype=dtype, max_step_tokens=max_step_tokens, max_length=max_length
+        )
         self.shares_prefixes = shares_prefixes
-        self._trunk: PackedTrunk | None = None
-        self._head: Head | None = None
 
-    def load(self) -> None:
-        """Read the weights, and check that packed rows are what the trunk computes of each unit alone."""
-        if self._trunk is not None:
-            return
-        trunk, self._head = place(*self._trunk_and_head(), device=self._device, dtype=self._dtype)
-        self.max_length = min(self.max_length, position_limit(trunk.config) or self.max_length)
-        self._trunk = PackedTrunk(trunk, max_length=self.max_length)
-        self.shares_prefixes = self.shares_prefixes and self._trunk.is_causal
-        if not self._trunk.uses_kernel:
+    def _prepare(self, trunk: Any) -> PackedTrunk:
+        """Checked: packed rows are what the trunk computes of each unit alone."""
+        prepared = PackedTrunk(trunk, max_length=self.max_length)
+        self.shares_prefixes = self.shares_prefixes and prepared.is_causal
+        if not prepared.uses_kernel:
             _log.info("attention runs segment by segment: no variable-length kernel for this device and dtype")
+        return prepared
 
     def cost(self, unit: ModelInput) -> int:
         """Tokens that this unit adds to a step that already holds its prefix."""
         is_shared = self.shares_prefixes and prefix_of(unit) is not None
         return len(unit.ids) - (unit.prefix_tokens if is_shared else 0)
-
-    def close(self) -> None:
-        """Let go of the weights, and of what the device keeps."""
-        self._trunk = self._head = None
-        release_cached()
-
-    def _loaded(self) -> tuple[PackedTrunk, Head]:
-        if self._trunk is None or self._head is None:
-            raise RewardLoadError("the packed backend is not loaded: call load() before score()")
-        return self._trunk, self._head
-
-    @property
-    def _marks(self) -> tuple[str, ...]:
-        return self._loaded()[1].marks
-
-    def _refusal(self, unit: ModelInput) -> Exception | None:
-        trunk, head = self._loaded()
-        return refusal(unit, max_length=self.max_length, vocabulary=trunk.vocabulary, marks=head.marks)
 
     def _costs(self, units: Sequence[ModelInput], step: Sequence[int]) -> list[UnitCost]:
         chosen = [units[at] for at in step]

@@ -12,19 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rayreward.errors import RewardLoadError
 from rayreward.models.heads import Head
 from rayreward.models.inputs import ModelInput, Reading
-from rayreward.models.memory import release_cached
-from rayreward.models.placing import place
-from rayreward.models.positions import position_limit
 from rayreward.models.row_trunk import RowTrunk
 from rayreward.models.rows import Row, choose_capacity, padded_tokens, plan_row_steps, plan_rows
 from rayreward.models.stepping import SteppedBackend
-from rayreward.models.units import mark_positions, read_rows, refusal
+from rayreward.models.units import mark_positions, read_rows
 
 
-class PaddedBackend(SteppedBackend):
+class PaddedBackend(SteppedBackend[RowTrunk]):
     """A `Backend` for encoders, and for all that cannot be packed.
 
     Args:
@@ -44,6 +40,8 @@ class PaddedBackend(SteppedBackend):
         False
     """
 
+    _takes_segments = True
+
     def __init__(
         self,
         trunk_and_head: Callable[[], tuple[Any, Head]],
@@ -54,19 +52,14 @@ class PaddedBackend(SteppedBackend):
         max_length: int = 4096,
         row_tokens: int | None = None,
     ) -> None:
-        super().__init__(max_step_tokens=max_step_tokens, max_length=max_length)
-        self._trunk_and_head, self._device, self._dtype = trunk_and_head, device, dtype
+        super().__init__(
+            trunk_and_head, device=device, dtype=dtype, max_step_tokens=max_step_tokens, max_length=max_length
+        )
         self._row_tokens, self._capacity_tokens = row_tokens, row_tokens or 0
-        self._trunk: RowTrunk | None = None
-        self._head: Head | None = None
 
-    def load(self) -> None:
-        """Read the weights, and check whether texts may share rows."""
-        if self._trunk is not None:
-            return
-        trunk, self._head = place(*self._trunk_and_head(), device=self._device, dtype=self._dtype)
-        self.max_length = min(self.max_length, position_limit(trunk.config) or self.max_length)
-        self._trunk = RowTrunk(trunk)
+    def _prepare(self, trunk: Any) -> RowTrunk:
+        """Checked: whether texts may share rows."""
+        return RowTrunk(trunk)
 
     @property
     def shares_rows(self) -> bool:
@@ -89,26 +82,6 @@ class PaddedBackend(SteppedBackend):
     def cost(self, unit: ModelInput) -> int:
         """All of its tokens; what it is padded by depends on its neighbours."""
         return len(unit.ids)
-
-    def close(self) -> None:
-        """Let go of the weights, and of what the device keeps."""
-        self._trunk = self._head = None
-        release_cached()
-
-    def _loaded(self) -> tuple[RowTrunk, Head]:
-        if self._trunk is None or self._head is None:
-            raise RewardLoadError("the padded backend is not loaded: call load() before score()")
-        return self._trunk, self._head
-
-    @property
-    def _marks(self) -> tuple[str, ...]:
-        return self._loaded()[1].marks
-
-    def _refusal(self, unit: ModelInput) -> Exception | None:
-        trunk, head = self._loaded()
-        return refusal(
-            unit, max_length=self.max_length, vocabulary=trunk.vocabulary, marks=head.marks, takes_segments=True
-        )
 
     def _rows(self, units: Sequence[ModelInput]) -> list[Row]:
         capacity = min(self._capacity_tokens, self.max_step_tokens) if self.shares_rows else 0

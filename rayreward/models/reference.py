@@ -10,16 +10,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rayreward.errors import RewardLoadError
 from rayreward.models.heads import Head
 from rayreward.models.inputs import ModelInput, Reading
-from rayreward.models.memory import is_out_of_memory, release_cached
-from rayreward.models.placing import is_device_lost, place
-from rayreward.models.positions import position_limit
-from rayreward.models.units import mark_positions, read_rows, refusal
+from rayreward.models.stepping import SteppedBackend
+from rayreward.models.units import mark_positions, read_rows
 
 
-class PlainBackend:
+class PlainTrunk:
+    """A trunk as it is.
+
+    Attributes:
+        vocabulary: ids are below it.
+    """
+
+    def __init__(self, trunk: Any) -> None:
+        self._trunk, self._device = trunk, next(trunk.parameters()).device
+        self.vocabulary = int(trunk.get_input_embeddings().weight.shape[0])
+
+    def run(self, unit: ModelInput) -> Any:
+        """Hidden rows [T, H], in the trunk's dtype."""
+        import torch
+
+        ids = torch.tensor([unit.ids], device=self._device)
+        segments = {"token_type_ids": torch.tensor([unit.segments], device=self._device)} if unit.segments else {}
+        return self._trunk(input_ids=ids, attention_mask=torch.ones_like(ids), **segments).last_hidden_state[0]
+
+
+class PlainBackend(SteppedBackend[PlainTrunk]):
     """A `Backend` that runs one unit a step.
 
     Args:
@@ -33,7 +50,7 @@ class PlainBackend:
         False
     """
 
-    steps_overlap = False
+    _takes_segments = True
 
     def __init__(
         self,
@@ -43,71 +60,29 @@ class PlainBackend:
         dtype: str | None = None,
         max_length: int = 4096,
     ) -> None:
-        self._trunk_and_head, self._device, self._dtype = trunk_and_head, device, dtype
-        self.max_length = max_length
-        self._trunk: Any = None
-        self._head: Head | None = None
-
-    @property
-    def max_step_tokens(self) -> int:
-        """One unit of the longest."""
-        return self.max_length
-
-    def load(self) -> None:
-        """Read the weights, once."""
-        if self._trunk is None:
-            trunk, self._head = place(*self._trunk_and_head(), device=self._device, dtype=self._dtype)
-            self.max_length = min(self.max_length, position_limit(trunk.config) or self.max_length)
-            self._trunk = trunk
+        super().__init__(trunk_and_head, device=device, dtype=dtype, max_step_tokens=max_length, max_length=max_length)
 
     def cost(self, unit: ModelInput) -> int:
         """All of its tokens."""
         return len(unit.ids)
 
-    def score(self, units: Sequence[ModelInput]) -> list[Reading | Exception]:
-        """One answer a unit, in order.
+    def _prepare(self, trunk: Any) -> PlainTrunk:
+        self.max_step_tokens = self.max_length  # one unit of the longest
+        return PlainTrunk(trunk)
 
-        Raises:
-            Exception: the device is lost.
-        """
-        return [self._score_one(unit) for unit in units]
+    def _plan(self, units: Sequence[ModelInput], step: Sequence[int]) -> list[list[int]]:
+        return [[at] for at in step]
 
-    def close(self) -> None:
-        """Let go of the weights, and of what the device keeps."""
-        self._trunk = self._head = None
-        release_cached()
+    def _tokens(self, units: Sequence[ModelInput], step: Sequence[int]) -> int:
+        return sum(len(units[at].ids) for at in step)
 
-    def _score_one(self, unit: ModelInput) -> Reading | Exception:
-        if self._trunk is None or self._head is None:
-            raise RewardLoadError("the plain backend is not loaded: call load() before score()")
-        vocabulary = int(self._trunk.get_input_embeddings().weight.shape[0])
-        refused = refusal(
-            unit, max_length=self.max_length, vocabulary=vocabulary, marks=self._head.marks, takes_segments=True
-        )
-        if refused is not None:
-            return refused
-        try:
-            return self._run(unit, self._head)
-        except Exception as error:  # the boundary: all that torch and a model's own code may raise
-            if is_device_lost(error):
-                raise
-            if not is_out_of_memory(error):
-                return error.with_traceback(None)
-        release_cached()
-        return MemoryError(
-            f"a unit of {len(unit.ids)} tokens does not fit on the device beside the model: lower max_length, or give "
-            f"the model more memory"
-        )
-
-    def _run(self, unit: ModelInput, head: Head) -> Reading | Exception:
+    def _run(self, units: Sequence[ModelInput]) -> list[Reading | Exception]:
         import torch
 
-        device = next(self._trunk.parameters()).device
-        positions = mark_positions([unit], head.marks)
+        trunk, head = self._loaded()
+        [unit] = units
+        positions = mark_positions(units, head.marks)
         with torch.inference_mode():
-            ids = torch.tensor([unit.ids], device=device)
-            segments = {"token_type_ids": torch.tensor([unit.segments], device=device)} if unit.segments else {}
-            answer = self._trunk(input_ids=ids, attention_mask=torch.ones_like(ids), **segments)
-            hidden_T_H = answer.last_hidden_state[0]
+            hidden_T_H = trunk.run(unit)
             rows = {mark: hidden_T_H[list(of_units[0])].float() for mark, of_units in positions.items()}
-            return read_rows(head, rows, positions, [len(unit.ids)])[0]
+            return read_rows(head, rows, positions, [len(unit.ids)])

@@ -49,10 +49,10 @@ def test_units_fail_alone() -> None:
 def test_a_unit_that_does_not_fit_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = plain()
 
-    def too_large(**_: Any) -> Any:
+    def too_large(unit: ModelInput) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(backend._trunk, "forward", too_large)
+    monkeypatch.setattr(backend._loaded()[0], "run", too_large)
     [answer] = backend.score([ModelInput(ids(5, seed=1))])
     assert isinstance(answer, MemoryError)
     assert "5 tokens does not fit" in str(answer)
