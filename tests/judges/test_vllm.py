@@ -249,4 +249,4 @@ def test_a_folder_that_is_no_judge_is_refused(tmp_path: Path, silent: Path) -> N
 async def test_closing_leaves_no_thread(here: VllmEndpoint) -> None:
     assert here.is_loaded
     await here.aclose()
-    assert not [thread for thread in threading.enumerate() if thread.name == "vllm-judge"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "vllm-engine"]

@@ -155,12 +155,12 @@ def test_calls_overlap_and_each_gets_its_own(backend: VllmBackend) -> None:
 
 async def test_a_caller_who_goes_takes_the_request_along(backend: VllmBackend) -> None:
     tasks = [asyncio.create_task(backend.ascore([text(200, end=at % 12 + 6)])) for at in range(64)]
-    while backend._engine.get_num_unfinished_requests() == 0:  # noqa: ASYNC110 - vLLM has no event for it
+    while backend._engine.client.get_num_unfinished_requests() == 0:  # noqa: ASYNC110 - vLLM has no event for it
         await asyncio.sleep(0)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    while backend._engine.get_num_unfinished_requests() > 0:  # noqa: ASYNC110 - as above
+    while backend._engine.client.get_num_unfinished_requests() > 0:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.01)
     assert isinstance((await backend.ascore([text(5)]))[0], Reading)
 

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rayreward import vllm_engine
 from rayreward.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,12 +28,9 @@ CPU_SITE = Path(__file__).parent / "cpu_site"
 CPU_ENV: dict[str, str] = {
     "DS_ACCELERATOR": "cpu",  # DeepSpeed talks gloo, also where a CUDA build of torch is installed
     "GLOO_SOCKET_IFNAME": "lo",  # one machine: the host's name need not resolve
-    "TORCH_COMPILE_DISABLE": "1",  # vLLM's sampler would be compiled with g++ at the first token: 18 s, and a compiler
+    **vllm_engine.ENVIRONMENT,
+    **vllm_engine.CPU_ENVIRONMENT,
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB an engine; else vLLM takes a share of all memory (0.95 under OpenRLHF)
-    # One process an engine instead of two that spin on shared memory: 90 s of CPU less in a run of 40 steps.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    "VLLM_NO_USAGE_STATS": "1",
 }
 
 OFFLINE_ENV: dict[str, str] = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
