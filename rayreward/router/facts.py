@@ -14,8 +14,9 @@ from rayreward.function import RewardFunction
 
 STEPS_A_CALL = 4
 """Of a model, by the router's estimate: from characters, and with a prompt counted once for each of its samples where
-the model computes it once. With eight samples a prompt those are one and a half. Smaller calls part siblings, whose
-prompt is then computed again in each step; larger ones make the first answers wait, and spread worse over replicas."""
+the model computes it once. With eight samples a prompt those are one and a half. Siblings wait together
+(`router/batching.py`), and are parted only where a call cannot hold them; larger calls make the first answers wait, and
+spread worse over replicas."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,21 @@ class TestCoalescing:
         assert [len(sent) for sent in replica.batches] == [4, 3, 1]
         assert lane.waiting == (0, 0, 0)
 
+    async def test_siblings_of_different_requests_leave_together_where_a_model_computes_their_prompt(self) -> None:
+        replica = Replica(is_held=True)
+        lane = coalescer(replica)
+        lane.limit_tokens(40)  # each sample is 11 tokens
+        calls = [asyncio.create_task(lane.score([Sample(prompt="first", response="-", token_ids=[1] * 10)]))]
+        await turns()
+        for response in ("a1", "b1", "a2", "b2", "a3"):
+            asked = Sample(prompt=response[0], response=response, token_ids=[1] * 11)
+            calls.append(asyncio.create_task(lane.score([asked])))
+        await turns()
+        replica.release()
+        answers = await asyncio.gather(*calls)
+        assert replica.batches[1:] == [["a1", "a2", "a3"], ["b1", "b2"]]
+        assert [said(outputs) for outputs in answers] == [[1.0], *[[2.0]] * 5]
+
     async def test_a_lone_sample_waits_for_nothing(self) -> None:
         replica = Replica()
         assert said(await coalescer(replica).score(samples("a"))) == [1.0]
