@@ -1,15 +1,16 @@
-"""Calls that name the replica they are for: the part that Ray Serve's request routing has in prompt affinity.
+"""Calls that name the replica they are for: the part of routing that Ray Serve leaves to an application.
 
 What arrives: handle calls of a reward's `score`, with a replica's id as the keyword `replica`. What leaves: that
 replica, while it runs and has room; else Serve's own choice, as for every call that names none. A call is never held
 back for a replica: one that is full or lost is passed over.
 
-It also writes down who runs, for the queues in front, as soon as Serve tells it.
+It also writes down who runs, for who chooses (`router/least_busy.py`, `router/prompt_queues.py`), as soon as Serve
+tells it.
 
 Serve makes routers by a public, "alpha" interface, whose `choose_replicas` would do for this, and does on 2.60. On
 2.55 a router that is no first-in-first-out one can spin for ever: a routing task whose request another has served
 goes round without a pause while a third waits for a replica's answer. So the choice is made one step earlier, in the
-method that Ray's own `CapacityQueueRouter` overrides on both versions; a Ray without it calls replicas as it likes.
+method that Ray's own `CapacityQueueRouter` overrides on both versions.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 from ray import serve
 from ray.serve import Application
 from ray.serve.schema import LoggingConfig
@@ -21,11 +20,11 @@ from rayreward.errors import ConfigError
 from rayreward.router.config import ServiceConfig, read_service_config
 from rayreward.router.prescale import DEFAULT_MAX_REPLICAS
 from rayreward.router.sizing import USUAL_SAMPLES
+from rayreward.serve.aiming import aimed_config
 from rayreward.serve.replica import RewardReplica, ScaledReplica
 from rayreward.serve.scaling import by_queued_work
 from rayreward.serve.service import RewardService
 from rayreward.spec import RewardSpec
-from rayreward.workers import answers_early
 from rayreward.workers.patience import MOST_ASIDE
 
 APP_NAME = "rewards"
@@ -89,9 +88,7 @@ def build_app(config: ServiceConfig, *, blobs: Mapping[str, bytes] | None = None
             continue
         # Without its candidate: that one changes more often, and is no reason to replace the replicas of this one.
         alone = spec.model_copy(update={"candidate": None})
-        handles[spec.name] = _reward_deployment(alone, spec.name, blobs.get(spec.name)).bind(
-            alone, blobs.get(spec.name)
-        )
+        handles[spec.name] = _reward_deployment(alone, spec.name).bind(alone, blobs.get(spec.name))
         candidate = spec.candidate_spec
         if candidate is not None:
             handles[spec.candidate_name] = _reward_deployment(candidate, spec.candidate_name).bind(candidate)
@@ -106,13 +103,14 @@ def build_app(config: ServiceConfig, *, blobs: Mapping[str, bytes] | None = None
     return router.bind(config.with_token(), handles)
 
 
-def _reward_deployment(spec: RewardSpec, name: str, blob: bytes | None = None) -> Any:
+def _reward_deployment(spec: RewardSpec, name: str) -> Any:
     kind = ScaledReplica if spec.is_scaled else RewardReplica
-    # Slow samples are waited for beside the calls that the router makes at once.
-    beside = MOST_ASIDE if _may_be_early(spec, blob) else 0
     options: dict[str, Any] = {
         "name": name,
-        "max_ongoing_requests": spec.max_ongoing_requests + beside,
+        # The router keeps to the spec. Serve counts a call for a moment after it was answered, and would send the next
+        # one elsewhere; and slow samples are waited for beside the others.
+        "max_ongoing_requests": 2 * spec.max_ongoing_requests + MOST_ASIDE,
+        "request_router_config": aimed_config(name),
         "ray_actor_options": {"num_cpus": _REPLICA_CPUS, **spec.ray_actor_options},
         "logging_config": _QUIET,
         **_HEALTH,
@@ -126,30 +124,7 @@ def _reward_deployment(spec: RewardSpec, name: str, blob: bytes | None = None) -
             batch_bytes=spec.max_batch_bytes,
             batch_tokens=spec.max_batch_tokens,
         )
-    if spec.keeps_prompts_together:
-        from rayreward.serve.aiming import aimed_config  # it builds on what Ray may move: only who asks for it depends
-
-        options["request_router_config"] = aimed_config(name)
-        # The queue of each replica keeps to the spec. Serve counts a call for a moment after it was answered, and
-        # would send the next one elsewhere.
-        options["max_ongoing_requests"] = 2 * spec.max_ongoing_requests + beside
     try:
         return serve.deployment(kind).options(**options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"reward {name!r}: Ray Serve refuses its options: {error}") from error
-
-
-def _may_be_early(spec: RewardSpec, blob: bytes | None) -> bool:
-    """Whether calls may be answered without their slow samples.
-
-    Room for those is room for an uneven share too: of calls that each fill a replica (a model's), Serve would send
-    three to one and none to another. So rewards that are never early get none of it.
-    """
-    if spec.num_replicas == 1:
-        return True
-    if blob is not None:
-        return answers_early(cloudpickle.loads(blob))
-    if spec.builtin is not None:
-        return answers_early(spec.build())
-    # No foreign code runs here. What is loaded from an address runs one by one in a process where nothing else is said.
-    return spec.isolation in (None, "process")

@@ -26,6 +26,7 @@ from rayreward.errors import ConfigError, ServiceUnavailableError, shown
 from rayreward.function import RewardFunction
 from rayreward.router.backlog import Backlog, BacklogMemory
 from rayreward.router.facts import RewardFacts, call_tokens
+from rayreward.serve.running import this_replica
 from rayreward.serve.starting import telling_start
 from rayreward.serve.unclaimed import Late, Unclaimed
 from rayreward.spec import RewardSpec
@@ -63,7 +64,7 @@ class RewardReplica:
         self._has_started = False
         self._reload_failure: str | None = None
         self._reloading = asyncio.Lock()
-        self._unclaimed = Unclaimed()
+        self._unclaimed = Unclaimed(this_replica())
         self._memory = BacklogMemory(now=time.monotonic)
         runner = self._runner = ReplaceableRunner(build_runner(self._reward, process_count=spec.process_count))
         async with telling_start(lambda: self._reward.serving_condition):

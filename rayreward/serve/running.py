@@ -23,3 +23,14 @@ def note_running(app: str, deployment: str, replicas: Iterable[str]) -> None:
 def running_replicas(app: str, deployment: str) -> tuple[str, ...]:
     """Who runs; nobody before this process has first called the deployment."""
     return _running.get((app, deployment), ())
+
+
+def this_replica() -> str:
+    """The id of the replica that this process is, as its callers name it; empty outside of one."""
+    from ray import serve
+    from ray.serve.exceptions import RayServeException
+
+    try:
+        return str(serve.get_replica_context().replica_tag)
+    except RayServeException:
+        return ""

@@ -20,6 +20,7 @@ from rayreward.log.record import RewardLog
 from rayreward.router.config import ServiceConfig
 from rayreward.router.lane import Lane, open_lane
 from rayreward.router.lane_policy import LanePolicy, Slots, limits_of
+from rayreward.router.least_busy import LeastBusy
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.prescale import Prescaled
 from rayreward.router.prompt_queues import Aimed
@@ -39,6 +40,7 @@ from rayreward.serve.kept_means import KeptMeans
 from rayreward.serve.listener import start_listener
 from rayreward.serve.running import running_replicas
 from rayreward.serve.starting import keep_starts_known
+from rayreward.serve.unclaimed import replica_of
 from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
@@ -199,18 +201,25 @@ class _Opened:
 def _open_lane(spec: RewardSpec, name: str, handle: Any) -> Lane:
     policy = LanePolicy.of(spec)
 
-    async def send(batch: list[Sample], **options: str) -> Sequence[RewardOutput]:
+    running = partial(running_replicas, _app_name(), name)
+    least_busy = LeastBusy(running)
+
+    async def send(batch: list[Sample], *, replica: str | None = None) -> Sequence[RewardOutput]:
         told = lane.backlog(time.time()) if spec.is_scaled else None
-        ticket = batch.ticket if isinstance(batch, AskedAgain) else None
-        how = {"may_be_early": True} if ticket is None else {"ticket": ticket}
-        outputs: Sequence[RewardOutput] = await call_handle(handle, "score", batch, told, **how, **options)
+        outputs: Sequence[RewardOutput]
+        if isinstance(batch, AskedAgain):
+            owner = replica_of(batch.ticket)
+            outputs = await call_handle(handle, "score", batch, told, ticket=batch.ticket, replica=owner)
+            return outputs
+        with least_busy.one_more(replica) as chosen:
+            outputs = await call_handle(handle, "score", batch, told, may_be_early=True, replica=chosen)
         return outputs
 
     slots, most_samples = Slots(spec.max_ongoing_requests, policy.replicas.most), spec.max_batch_samples or MOST_SAMPLES
     aimed = None
     slot_count, spread = slots.of(None), slots.spread(spec.num_replicas)
     if spec.keeps_prompts_together:
-        aimed = Aimed(partial(running_replicas, _app_name(), name), lambda replica: partial(send, replica=replica))
+        aimed = Aimed(running, lambda replica: partial(send, replica=replica))
         slot_count, spread = slots.of(1), slots.spread(1)
     sizer = BatchSizer(spread, most_samples=most_samples)
     lane = open_lane(

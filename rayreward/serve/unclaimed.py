@@ -2,6 +2,8 @@
 
 What arrives: outputs that are still under way. What leaves: a ticket for each; and for a ticket, once, what it is for.
 What nobody asks for is given up after some seconds: its caller, or its router, is gone.
+
+A ticket names the replica that gave it: whoever asks by it asks there.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from rayreward.types import RewardOutput
 
 _UNCLAIMED_S = 2.0
-"""A router asks within milliseconds. Where it asks another replica, this one works in vain for so long."""
+"""A router asks within milliseconds; where it is gone, this works in vain for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,12 @@ class Unclaimed:
     """What was not asked for yet.
 
     Args:
+        replica: whose it is.
         wait_s: how long it is kept.
     """
 
-    def __init__(self, wait_s: float = _UNCLAIMED_S) -> None:
-        self._wait_s = wait_s
+    def __init__(self, replica: str, *, wait_s: float = _UNCLAIMED_S) -> None:
+        self._replica, self._wait_s = replica, wait_s
         self._kept: dict[str, tuple[Late, asyncio.TimerHandle]] = {}
 
     def __len__(self) -> int:
@@ -47,7 +50,7 @@ class Unclaimed:
 
     def keep(self, late: Late) -> str:
         """Keep it for who asks by the ticket that is returned."""
-        ticket = uuid.uuid4().hex
+        ticket = f"{self._replica}/{uuid.uuid4().hex}"
         timer = asyncio.get_running_loop().call_later(self._wait_s, self._give_up, ticket)
         self._kept[ticket] = late, timer
         return ticket
@@ -64,3 +67,8 @@ class Unclaimed:
     def _give_up(self, ticket: str) -> None:
         late, _ = self._kept.pop(ticket)
         late.output.cancel()
+
+
+def replica_of(ticket: str) -> str:
+    """Who gave it."""
+    return ticket.rpartition("/")[0]

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from rayreward.workers.outcomes import settled
 from rayreward.workers.replaceable import Ran, ReplaceableRunner
-from rayreward.workers.runner import Runner, answers_early, build_runner
+from rayreward.workers.runner import Runner, build_runner
 
-__all__ = ["Ran", "ReplaceableRunner", "Runner", "answers_early", "build_runner", "settled"]
+__all__ = ["Ran", "ReplaceableRunner", "Runner", "build_runner", "settled"]

@@ -72,13 +72,6 @@ def build_runner(reward: RewardFunction, *, process_count: int = 1, timeout_s: f
     return runner(reward, timeout_s=limit_s)
 
 
-def answers_early(reward: RewardFunction) -> bool:
-    """Whether `Runner.begin` may leave out slow samples of this reward."""
-    if reward.isolation == "process":
-        return reward.scores_one_by_one and not reward.is_async
-    return reward.isolation == "thread" and isinstance(reward, AnswersEach)
-
-
 class InlineRunner:
     """Runs on the event loop: for rewards that are async or trivial.
 

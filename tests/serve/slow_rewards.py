@@ -14,7 +14,7 @@ def waits(response):
         begun = Path(f"{file}.begun")
         is_first = not begun.exists()
         with begun.open("a") as lines:
-            print(os.getpid(), file=lines)
+            lines.write(f"{os.getpid()}\n")  # Ray's print, in a replica, writes a tuple
         while not Path(file).exists() and (is_first or not once):
             time.sleep(0.01)
     return float(len(response))

@@ -31,7 +31,7 @@ HEALTHY = 63
 def url(cluster: EmbeddedCluster) -> Iterator[str]:
     rewards = [
         {"name": "slow", "import_path": f"{REWARDS}::waits", "timeout_s": LONG_S, "num_replicas": 1},
-        {"name": "spread", "import_path": f"{REWARDS}::waits", "timeout_s": LONG_S, "num_replicas": 2},
+        {"name": "spread", "import_path": f"{REWARDS}::waits", "timeout_s": LONG_S, "num_replicas": 3},
     ]
     config = ServiceConfig.parse({"rewards": rewards}, source="tests")
     serve.run(build_app(config), name="slow_samples", route_prefix="/slow_samples")
@@ -56,6 +56,7 @@ async def test_a_slow_sample_holds_up_nobody(url: str, tmp_path: Path, reward: s
         assert not slow.done()
         file.touch()
         assert said(await slow) == [float(len(f"until {file}"))]
+        assert len(await begun(file)) == 1, "it was asked for where it was being scored"
 
 
 async def test_more_slow_ones_than_calls_are_taken_at_once_hold_up_nobody(url: str, tmp_path: Path) -> None:

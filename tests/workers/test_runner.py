@@ -10,9 +10,8 @@ import pytest
 
 from rayreward import RewardFunction, RewardOutput, Sample
 from rayreward.errors import RewardLoadError
-from rayreward.rewards.math import MathReward
 from rayreward.testing import HANG, ScriptedReward
-from rayreward.workers import answers_early, build_runner
+from rayreward.workers import build_runner
 from rayreward.workers.outcomes import settled
 from rayreward.workers.patience import MOST_ASIDE
 from rayreward.workers.runner import ThreadRunner
@@ -68,21 +67,6 @@ class TestProcessRunner:
         lock = threading.Lock()
         with pytest.raises(RewardLoadError, match=r"open what cannot be pickled in load\(\)"):
             build_runner(RewardFunction(func=lambda response: float(lock.locked())))
-
-
-@pytest.mark.parametrize(
-    ("reward", "is_so"),
-    [
-        (RewardFunction(func=hostile.misbehave), True),
-        (RewardFunction(func=hostile.misbehave_async), False),
-        (RewardFunction(func=hostile.misbehave_together), False),
-        (RewardFunction(func=hostile.misbehave, isolation="inline"), False),
-        (RewardFunction(func=hostile.misbehave, isolation="thread"), False),
-        (MathReward(symbolic=False), True),
-    ],
-)
-def test_only_what_is_scored_one_by_one_and_can_be_told_apart_may_be_early(reward: RewardFunction, is_so: bool) -> None:
-    assert answers_early(reward) is is_so
 
 
 class TestInlineRunner:
