@@ -7,7 +7,9 @@ process of the cluster, the asking actor among them, and of this one, less what 
 when nobody asks.
 
 ``coalesced_frozen`` is the same from an actor that has called ``gc.freeze()`` once it was loaded: what is left to gain
-where the client has Python's collector look seldom already (`rayreward.collecting`).
+where the client has Python's collector look seldom already (`rayreward.collecting`). ``bare_call_a_burst`` is the
+floor of such a path: the burst as one call through two plain deployments, the first of which only hands it on, without
+a coroutine a sample, and without an output's version, timings and failure.
 """
 
 from __future__ import annotations
@@ -25,12 +27,17 @@ from measuring import arguments, cpu_s_of, idle_cores, load, report, spread, spr
 from ray import serve
 
 from rayreward import HandleClient, Sample
+from rayreward.batches import SampleBatch
 from rayreward.router.config import ServiceConfig
 from rayreward.serve.app import APP_NAME, build_app
+from rayreward.serve.calls import call_handle
 from rayreward.serve.cluster import EmbeddedCluster
 
 BURST_SAMPLES = 1024
-BURSTS = {"coalesced": 20, "coalesced_frozen": 20, "handle_call_a_sample": 1, "actor_call_a_sample": 1}
+BURSTS = {
+    "coalesced": 20, "coalesced_frozen": 20, "bare_call_a_burst": 20, "handle_call_a_sample": 1,
+    "actor_call_a_sample": 1,
+}  # fmt: skip
 """A round's; as many as make its CPU time long against the ten milliseconds that the kernel counts in."""
 
 REWARD = "trivial"
@@ -45,6 +52,28 @@ class PlainActor:
     async def score(self, samples: list[Sample]) -> list[float]:
         """Their lengths."""
         return [float(len(sample.response)) for sample in samples]
+
+
+@serve.deployment(name="bare_reward", ray_actor_options={"num_cpus": 0})
+class BareReward:
+    """Answers, and nothing else."""
+
+    async def score(self, samples: list[Sample]) -> list[float]:
+        """Their lengths."""
+        return [float(len(sample.response)) for sample in samples]
+
+
+@serve.deployment(name="bare_router", ray_actor_options={"num_cpus": 0})
+class BareRouter:
+    """Hands on, and nothing else."""
+
+    def __init__(self, reward: Any) -> None:
+        self._reward = reward
+
+    async def score(self, samples: list[Sample]) -> list[float]:
+        """What the reward says."""
+        scores: list[float] = await call_handle(self._reward, "score", samples)
+        return scores
 
 
 @ray.remote(num_cpus=0)
@@ -65,6 +94,12 @@ class RolloutActor:
             found = await asyncio.gather(*(self._client.ascore([sample], reward=REWARD) for sample in self._samples))
             if not all(outputs[0].is_valid for outputs in found):
                 raise RuntimeError(f"a sample was not scored: {found[0][0].failure}")
+
+    async def bare_call_a_burst(self, bursts: int) -> None:
+        """What every sample's policies are measured by."""
+        handle = serve.get_app_handle("bare")
+        for _ in range(bursts):
+            await call_handle(handle, "score", SampleBatch(self._samples))
 
     async def handle_call_a_sample(self, bursts: int) -> None:
         """The same without the client."""
@@ -106,11 +141,13 @@ def main() -> None:
     idle: list[float] = []
     with EmbeddedCluster():
         serve.run(build_app(ServiceConfig.parse(CONFIG, source="benchmark")), name=APP_NAME)
+        serve.run(BareRouter.bind(BareReward.bind()), name="bare", route_prefix="/bare")
         actor, frozen = RolloutActor.remote(freezes=False), RolloutActor.remote(freezes=True)
         plain = PlainActor.remote()
         asks = {
             "coalesced": actor.coalesced.remote,
             "coalesced_frozen": frozen.coalesced.remote,
+            "bare_call_a_burst": actor.bare_call_a_burst.remote,
             "handle_call_a_sample": actor.handle_call_a_sample.remote,
             "actor_call_a_sample": lambda bursts: actor.actor_call_a_sample.remote(bursts, plain),
         }
@@ -123,13 +160,18 @@ def main() -> None:
     figures = {path: spreads([asdict(cost) for cost in costs]) for path, costs in rounds.items()}
     pairs = zip(rounds["coalesced"], rounds["handle_call_a_sample"], strict=True)
     ratio = spread([fast.samples_per_s / slow.samples_per_s for fast, slow in pairs])
+    pairs = zip(rounds["bare_call_a_burst"], rounds["handle_call_a_sample"], strict=True)
+    bare_ratio = spread([fast.samples_per_s / slow.samples_per_s for fast, slow in pairs])
     cpu_us = {path: figures[path]["cpu_us_per_sample"]["median"] for path in ("coalesced", "coalesced_frozen")}
     targets = {
         "cpu_us_per_sample": target(cpu_us["coalesced"], at_most=40.0),
         "cpu_us_per_sample_frozen": target(cpu_us["coalesced_frozen"], at_most=40.0),
         "speed_ratio": target(ratio["median"], at_least=50.0),
     }
-    result = {"rounds": asked.rounds, "idle_cores": spread(idle), **figures, "speed_ratio": ratio, "targets": targets}
+    result = {
+        "rounds": asked.rounds, "idle_cores": spread(idle), **figures, "speed_ratio": ratio,
+        "bare_speed_ratio": bare_ratio, "targets": targets,
+    }  # fmt: skip
     report(__doc__, result, asked.out, load_before=load_before)
 
 
