@@ -4,15 +4,16 @@ Agreement: the GSM8K model solutions of four models against their human labels, 
 against their scores. Variants: of the answers of MATH-500, equivalent forms that must be accepted and near misses
 that must be refused, made by rules (`math_variants.py`). Hostile answers (`hostile_mathematics.py`) are all asked at
 once, one call each, among healthy ones; how long each took counts from then. Throughput: the same outputs, on one
-thread, with nothing kept from the round before, against math-verify's own parse and verify, of the whole response
-where it holds a box and of the extracted answer where it does not; rounds alternate. Disagreements are listed. The
-data is read from ``--data``.
+thread, with nothing kept from the round before and SymPy out of the collector's way for both (a replica freezes its
+heap), against math-verify's own parse and verify, of the whole response where it holds a box and of the extracted
+answer where it does not; rounds alternate. Disagreements are listed. The data is read from ``--data``.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import gc
 import json
 import statistics
@@ -195,6 +196,8 @@ def math_verify_score(one: Judged) -> float:
 
 def throughput(reward: MathReward, judged: Sequence[Judged], rounds: int) -> dict[str, Any]:
     samples, outputs, theirs = samples_of(judged), [], []
+    gc.collect()
+    gc.freeze()
     costs: list[dict[str, float]] = []
     for _ in range(rounds):
         repeated = []

@@ -130,7 +130,7 @@ def tidied(answer: str) -> str:
     if text.isalnum():
         return text
     text, before = _SPACES.sub(" ", text), None
-    while before != text:
+    while before != text and _may_be_framed(text):
         before = text
         text = text.strip(' *`"').rstrip(".,;:")
         if text.endswith("\\"):  # of a "\ " or "\,"
@@ -143,13 +143,21 @@ def tidied(answer: str) -> str:
     return text
 
 
+def _may_be_framed(text: str) -> bool:
+    """Whether `tidied` may find something to take away: mostly there is nothing, and it need not try."""
+    if not text:
+        return False
+    first, last = text[0], text[-1]
+    return first in ' *`"' or last in ' *`".,;:\\' or (first in "$\\" and last in "$)]")
+
+
 def boxes(response: str) -> list[str]:
     """All boxes that close, tidied, the last first; sixteen at most."""
     return [tidied(found.raw) for found in itertools.islice(_boxes_from_the_end(response), _MAX_BOXES)]
 
 
 def _last_box(response: str) -> _Found | None:
-    return next(_boxes_from_the_end(response), None) if "box" in response else None
+    return next(_boxes_from_the_end(response), None)
 
 
 def _boxes_from_the_end(response: str) -> Iterator[_Found]:
@@ -158,25 +166,32 @@ def _boxes_from_the_end(response: str) -> Iterator[_Found]:
         end = response.rfind("box", 0, end)  # one search for both names: the box is near the end, or there is none
         if end < 0:
             return
-        start = end - 1 if response.startswith("\\boxed", max(0, end - 1)) else end - 2
-        if start < 0 or not response.startswith(("\\boxed", "\\fbox"), start):
-            continue
-        inside = _inside(response, start)
+        if response.startswith("\\boxed{", max(0, end - 1)):
+            start, inside = end - 1, _inside(response, end + len("boxed{"))  # as mostly
+        else:
+            start = end - 1 if response.startswith("\\boxed", max(0, end - 1)) else end - 2
+            if start < 0 or not response.startswith(("\\boxed", "\\fbox"), start):
+                continue
+            opened = _BOX.match(response, start)
+            if opened is None:
+                continue
+            inside = _inside(response, opened.end()) if opened["bare"] is None else opened["bare"]
         if inside is not None:
             yield _Found(start, inside)
 
 
-def _inside(response: str, start: int) -> str | None:
-    opened = _BOX.match(response, start)
-    if opened is None:
+def _inside(response: str, begin: int) -> str | None:
+    """What stands from there to the brace that closes."""
+    closed = response.find("}", begin, begin + _MAX_RAW_CHARS)
+    if closed < 0:
         return None
-    if opened["bare"] is not None:
-        return opened["bare"]
+    if response.find("{", begin, closed) < 0 and response[closed - 1] != "\\":
+        return response[begin:closed]  # nothing is nested, as mostly
     depth = 1
-    for found in _BRACES.finditer(response, opened.end(), opened.end() + _MAX_RAW_CHARS):
+    for found in _BRACES.finditer(response, begin, begin + _MAX_RAW_CHARS):
         depth += {"{": 1, "}": -1}.get(found.group(), 0)
         if not depth:
-            return response[opened.end() : found.start()]
+            return response[begin : found.start()]
     return None
 
 
