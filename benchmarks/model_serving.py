@@ -1,11 +1,11 @@
 """A reward model behind the service, against a server of OpenRLHF's own kind, with the same model and the same traffic.
 
-The model is a decoder of Llama's shape with random weights (23M parameters beside the embeddings, fp32) on the CPU.
+The model is a decoder of Llama's shape with random weights (13M parameters beside the embeddings, fp32) on the CPU.
 The traffic is OpenRLHF's: one query a request, a burst of 64 at once (and, in one round, of 256), in the order in which
 samples finish, which is any. Prompts have 500 tokens, responses 190 on average (log-normal, sigma 0.75, 16 to 1,000).
 Once eight samples share each prompt, as in a training with n = 8: computed once, the prompts leave 2.7 times fewer
-tokens, and no more than that can be won on a CPU, where a single sequence keeps the cores busy. Once no two share one,
-which is the row for what the service costs where it can save nothing: about 1 at best.
+tokens. Once no two share one: what the service costs where it saves no token, less what it gains by multiplying fp32 by
+oneDNN (on AMD's CPUs; `rayreward.models.cpu_linear`).
 
 The peer (`peers/serve_rm_model.py`) computes in its async handler, one request after the other. Both are measured in
 every round, in turns, and both compute with one thread: two of them would wait for each other on a busy machine, and
@@ -42,8 +42,9 @@ PEER = Path(__file__).with_name("peers") / "serve_rm_model.py"
 PROMPT_TOKENS, MEAN_RESPONSE_TOKENS, SIGMA = 500, 190, 0.75
 SIBLINGS = 8
 BURSTS = (64, 256)
+WARMING = 16
 MAX_LENGTH = 2048
-WIDTH, LAYERS = 512, 8
+WIDTH, LAYERS = 384, 8
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 WORDS = 4000
 
@@ -180,7 +181,8 @@ def compare(servers: dict[str, Server], *, count: int, siblings: int, rounds: in
     measured: list[dict[str, dict[str, float]]] = []
     difference = 0.0
     for number in range(rounds + 1):
-        bodies = burst(count, siblings=siblings, dice=random.Random(f"{count} {siblings} {number}"))
+        size = count if number else WARMING
+        bodies = burst(size, siblings=siblings, dice=random.Random(f"{count} {siblings} {number}"))
         order = list(servers) if number % 2 else list(reversed(servers))
         found = {name: measure(servers[name], bodies) for name in order}
         ours, theirs = (found[name][1] for name in ("rayreward", "serve_rm"))

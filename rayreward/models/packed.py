@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rayreward.models.cpu_linear import multiply_by_onednn
 from rayreward.models.heads import Head
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.layout import Layout, build_layout, prefix_of, shared_prefixes
@@ -64,7 +65,7 @@ class PackedBackend(SteppedBackend[PackedTrunk]):
 
     def _prepare(self, trunk: Any) -> PackedTrunk:
         """Checked: packed rows are what the trunk computes of each unit alone."""
-        prepared = PackedTrunk(trunk, max_length=self.max_length)
+        prepared = PackedTrunk(multiply_by_onednn(trunk), max_length=self.max_length)
         self.shares_prefixes = self.shares_prefixes and prepared.is_causal
         if not prepared.uses_kernel:
             _log.info("attention runs segment by segment: no variable-length kernel for this device and dtype")

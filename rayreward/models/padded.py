@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rayreward.models.cpu_linear import multiply_by_onednn
 from rayreward.models.heads import Head
 from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.row_trunk import RowTrunk
@@ -59,7 +60,7 @@ class PaddedBackend(SteppedBackend[RowTrunk]):
 
     def _prepare(self, trunk: Any) -> RowTrunk:
         """Checked: whether texts may share rows."""
-        return RowTrunk(trunk)
+        return RowTrunk(multiply_by_onednn(trunk))
 
     @property
     def shares_rows(self) -> bool:
