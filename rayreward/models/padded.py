@@ -4,7 +4,7 @@ What arrives: units. What leaves: a reading or an exception for each, in order. 
 runs: encoders, and decoders that cannot be packed (windows, states, convolutions). Steps, memory and failures are
 `rayreward.models.stepping`'s. The head reads in fp32 whatever the trunk computes in.
 
-Of 512 log-normal texts of up to 512 tokens rows of 512 compute 1.00 tokens for each real one.
+Measured by `benchmarks/padding.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from rayreward.models.row_trunk import RowTrunk
 from rayreward.models.rows import Row, choose_capacity, padded_tokens, plan_row_steps, plan_rows
 from rayreward.models.stepping import SteppedBackend
 from rayreward.models.units import mark_positions, read_rows
+
+_STEP_COST_TOKENS = 128
+"""What a further step on a CPU is taken to cost: a matrix of so many rows is multiplied at full speed there."""
+
+_LAUNCHED_STEP_COST_TOKENS = 2048
+"""The same on a GPU, where smaller steps wait for their kernels to be launched."""
 
 
 class PaddedBackend(SteppedBackend[RowTrunk]):
@@ -77,8 +83,16 @@ class PaddedBackend(SteppedBackend[RowTrunk]):
             # Once a call: the rows of a step, planned again from its units, must be the same rows.
             lengths = [len(unit.ids) for unit in units]
             width = self._loaded()[0].hidden_width
-            self._capacity_tokens = choose_capacity(lengths, self.max_step_tokens, width) if self.shares_rows else 0
+            self._capacity_tokens = (
+                choose_capacity(lengths, self.max_step_tokens, width, step_cost_tokens=self._step_cost_tokens)
+                if self.shares_rows
+                else 0
+            )
         return super().score(units)
+
+    @property
+    def _step_cost_tokens(self) -> int:
+        return _STEP_COST_TOKENS if self._loaded()[0].is_on_cpu else _LAUNCHED_STEP_COST_TOKENS
 
     def cost(self, unit: ModelInput) -> int:
         """All of its tokens; what it is padded by depends on its neighbours."""
@@ -89,7 +103,8 @@ class PaddedBackend(SteppedBackend[RowTrunk]):
         return plan_rows([len(unit.ids) for unit in units], capacity)
 
     def _plan(self, units: Sequence[ModelInput], step: Sequence[int]) -> list[list[int]]:
-        planned = plan_row_steps(self._rows([units[at] for at in step]), self.max_step_tokens)
+        rows = self._rows([units[at] for at in step])
+        planned = plan_row_steps(rows, self.max_step_tokens, step_cost_tokens=self._step_cost_tokens)
         return [sorted(step[at] for row in rows for at in row.units) for rows in planned]
 
     def _tokens(self, units: Sequence[ModelInput], step: Sequence[int]) -> int:

@@ -59,10 +59,12 @@ class RowTrunk:
         shares_rows: whether several texts may share a row.
         vocabulary: ids are below it.
         hidden_width: of its embeddings.
+        is_on_cpu: whether it computes there.
     """
 
     def __init__(self, trunk: Any) -> None:
         self._trunk, self._device = trunk, next(trunk.parameters()).device
+        self.is_on_cpu = self._device.type == "cpu"
         self._pad_id = int(getattr(trunk.config, "pad_token_id", None) or 0)
         self._takes_segments = "token_type_ids" in inspect.signature(trunk.forward).parameters
         self.vocabulary, self.hidden_width = map(int, trunk.get_input_embeddings().weight.shape)

@@ -8,6 +8,7 @@ units, are the same rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -53,20 +54,38 @@ def plan_rows(lengths: Sequence[int], capacity_tokens: int) -> list[Row]:
     return sorted(rows, key=lambda row: -row.tokens)
 
 
-def plan_row_steps(rows: Sequence[Row], budget_tokens: int) -> list[list[Row]]:
-    """Steps of rows of about one width: each is padded to its longest row.
+def plan_row_steps(rows: Sequence[Row], budget_tokens: int, *, step_cost_tokens: int = 0) -> list[list[Row]]:
+    """Steps of rows of about one width, each padded to its longest row, so that all of them together cost least.
+
+    Args:
+        rows: to be computed.
+        budget_tokens: of a step, its padding counted.
+        step_cost_tokens: what a further step costs, in the tokens that are computed in the same time.
 
     Example:
-        >>> [len(step) for step in plan_row_steps([Row(500, (0,)), Row(490, (1,)), Row(60, (2,))], 1000)]
+        >>> rows = [Row(500, (0,)), Row(490, (1,)), Row(60, (2,))]
+        >>> [len(step) for step in plan_row_steps(rows, 2000, step_cost_tokens=128)]
         [2, 1]
+        >>> [len(step) for step in plan_row_steps(rows, 2000, step_cost_tokens=1024)]
+        [3]
     """
+    ordered = sorted(rows, key=lambda row: -row.tokens)
+    least: list[float] = [0.0] + [math.inf] * len(ordered)  # of the first so many rows
+    starts = [0] * (len(ordered) + 1)  # where the last step of those begins
+    for start, longest in enumerate(ordered):
+        for stop in range(start + 1, len(ordered) + 1):
+            tokens = (stop - start) * longest.tokens
+            if tokens > budget_tokens and stop > start + 1:
+                break
+            cost = least[start] + tokens + step_cost_tokens
+            if cost < least[stop]:
+                least[stop], starts[stop] = cost, start
     steps: list[list[Row]] = []
-    for row in sorted(rows, key=lambda row: -row.tokens):
-        if steps and (len(steps[-1]) + 1) * steps[-1][0].tokens <= budget_tokens:
-            steps[-1].append(row)
-        else:
-            steps.append([row])
-    return steps
+    stop = len(ordered)
+    while stop:
+        steps.append(ordered[starts[stop] : stop])
+        stop = starts[stop]
+    return steps[::-1]
 
 
 def padded_tokens(rows: Sequence[Row]) -> int:
@@ -79,19 +98,21 @@ def padded_tokens(rows: Sequence[Row]) -> int:
     return len(rows) * max((row.tokens for row in rows), default=0)
 
 
-def choose_capacity(lengths: Sequence[int], budget_tokens: int, hidden_width: int) -> int:
+def choose_capacity(lengths: Sequence[int], budget_tokens: int, hidden_width: int, *, step_cost_tokens: int = 0) -> int:
     """The capacity of rows that costs least: shared rows waste fewer tokens, and each of them sees a wider row.
 
     Example:
-        >>> choose_capacity([500, 40, 30, 20], 8192, hidden_width=1024)
+        >>> choose_capacity([500, 40, 30, 20], 8192, hidden_width=1024, step_cost_tokens=128)
         128
-        >>> choose_capacity([300, 300, 300], 8192, hidden_width=1024)
+        >>> choose_capacity([300, 300, 300], 8192, hidden_width=1024, step_cost_tokens=128)
         0
     """
 
     def cost(capacity_tokens: int) -> int:
-        steps = plan_row_steps(plan_rows(lengths, min(capacity_tokens, budget_tokens)), budget_tokens)
+        rows = plan_rows(lengths, min(capacity_tokens, budget_tokens))
+        steps = plan_row_steps(rows, budget_tokens, step_cost_tokens=step_cost_tokens)
         widths = [(padded_tokens(step), step[0].tokens) for step in steps]
-        return sum(tokens * (_LAYER_COST * hidden_width + _ATTENTION_COST * width) for tokens, width in widths)
+        computed = sum(tokens * (_LAYER_COST * hidden_width + _ATTENTION_COST * width) for tokens, width in widths)
+        return computed + len(steps) * step_cost_tokens * _LAYER_COST * hidden_width
 
     return min(CAPACITIES_TOKENS, key=cost)
