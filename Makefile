@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Reward models, judges, and what is served of them: minutes of their own.
 MODELS := tests/models tests/judges tests/calling \
-    tests/serve/test_model_deployment.py tests/serve/test_group_rewards.py tests/serve/test_slow_samples_served.py
+    tests/serve/test_model_deployment.py tests/serve/test_judge_deployments.py tests/serve/test_group_rewards.py \
+    tests/serve/test_slow_samples_served.py
 # In this order: preflight's cluster has ended before the one that tests/serve keeps for all of its tests starts.
 MEETS_RAY := tests/cli tests/client tests/jobs/preflight tests/router tests/serve tests/test_readme.py
 
@@ -73,6 +74,11 @@ bench: install .reward-kit/installed   ## every benchmark, one after the other: 
 	$(BIN)/python benchmarks/workers.py --out benchmarks/results/workers.json
 	$(BIN)/python benchmarks/memory.py --out benchmarks/results/memory.json
 	$(BIN)/python benchmarks/sandbox.py --out benchmarks/results/sandbox.json
+	$(BIN)/python benchmarks/slow_samples.py --out benchmarks/results/slow_samples.json
+	$(BIN)/python benchmarks/models.py --out benchmarks/results/models.json
+	$(BIN)/python benchmarks/padding.py --out benchmarks/results/padding.json
+	$(BIN)/python benchmarks/models_vllm.py --out benchmarks/results/models_vllm.json
+	$(BIN)/python benchmarks/model_serving.py --rounds 3 --out benchmarks/results/model_serving.json
 
 bench-rewards: install         ## the rewards on public data: make bench-rewards DATA=folder
 	$(BIN)/python benchmarks/function_calling.py --data $(DATA) --out benchmarks/results/function_calling.json

@@ -14,7 +14,8 @@ _BLOCK = re.compile(r'<data-(?P<code>\w+) name="(?P<name>[^"]+)">\n(?P<text>.*?)
 
 def shown(question: Question) -> dict[str, str]:
     """The texts of a question by what they are called."""
-    return {found["name"]: found["text"] for found in _BLOCK.finditer(question.messages[1]["content"])}
+    asked = next(message["content"] for message in question.messages if message["role"] == "user")
+    return {found["name"]: found["text"] for found in _BLOCK.finditer(asked)}
 
 
 def told_off_for(question: Question) -> str | None:

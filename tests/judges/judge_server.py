@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rayreward.judges.endpoint import Question
-from tests.judges.comparing import prefers, scores_by
+from tests.judges.comparing import prefers, scores_by, shown
 from tests.live import listening
 
 
@@ -24,7 +24,7 @@ def worth(text: str) -> float:
 
 
 class JudgeServer:
-    """Pairs by log probabilities, with a liking for the first place; lists by JSON.
+    """Pairs by log probabilities, with a liking for the first place; lists by JSON; one response by a line of text.
 
     Attributes:
         request_count: questions so far.
@@ -47,6 +47,9 @@ class JudgeServer:
             top = [{"token": token, "logprob": logprob} for token, logprob in reply.logprobs.items()]
             choice["message"] = {"role": "assistant", "content": reply.text}
             choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+        elif "response" in (texts := shown(question)):
+            score = 1 + round(9 * worth(texts["response"]))
+            choice["message"] = {"role": "assistant", "content": f"It is what it is.\nScore: {score}"}
         else:
             choice["message"] = {"role": "assistant", "content": scores_by(worth)(question)}
         usage = {"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101}
