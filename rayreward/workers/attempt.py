@@ -16,7 +16,7 @@ from rayreward.types import FailureKind, RewardOutput
 from rayreward.workers.frames import read_frame
 from rayreward.workers.outcomes import Outcome
 from rayreward.workers.processes import Scorer
-from rayreward.workers.protocol import Done, Scored, Spent, Work
+from rayreward.workers.protocol import Done, Scored, Spent, UpTo, Work
 
 
 class Answered(Protocol):
@@ -73,8 +73,10 @@ class Attempt:
     def set_aside(self) -> int:
         """Wait for the sample that the process is at and have it begin no other; its position."""
         self._is_aside = True
+        position = self.unanswered[0]
+        self.scorer.writer.write(encode_frame(UpTo(self._chunk.index(position))))
         self.scorer.writer.write_eof()
-        return self.unanswered[0]
+        return position
 
     async def _read(self) -> bool:
         while True:

@@ -2,7 +2,7 @@
 
 What arrives at the first: `Load`, then requests to fork (`rayreward.forking.server`). What leaves: `Ready` or `Broken`.
 What arrives at a scorer: `Work` after `Work`. What leaves: for each batch one `Scored` a sample as soon as it is known,
-and `Done`; where its replica closes its side, it ends with the sample that it is at. One event loop lives as long as
+and `Done`; told `UpTo` on the way, it ends with that sample. One event loop lives as long as
 the scorer, so that what an async reward opens in one batch still works in the next. Where a fork would not be as good
 as a fresh start, the process that has loaded the reward scores itself. When the replica dies, however suddenly, these
 processes and all that the reward started die too, whatever they are doing.
@@ -30,7 +30,7 @@ from rayreward.function import RewardFunction
 from rayreward.outcome import OUT_OF_MEMORY, failed_output
 from rayreward.plain import plain
 from rayreward.types import FailureKind, RewardOutput, Sample
-from rayreward.workers.protocol import Broken, Done, Load, Ready, Scored, Spent, Work
+from rayreward.workers.protocol import Broken, Done, Load, Ready, Scored, Spent, UpTo, Work
 
 _LONG_S = 0.02
 """A sample that took less was set aside by nobody: no need to look."""
@@ -76,7 +76,10 @@ def _score(connection: socket.socket, reward: RewardFunction, memory_bytes: int)
     scorer = _Scorer(connection, reward, memory_bytes)
     with asyncio.Runner() as runner, contextlib.suppress(EOFError, ConnectionError):
         while not scorer.is_spent:
-            runner.run(scorer.score(receive(connection)))
+            told = receive(connection)
+            if isinstance(told, UpTo):
+                break  # it came when all was answered, and nothing follows it
+            runner.run(scorer.score(told))
             connection.sendall(encode_frame(Spent() if scorer.is_spent else Done()))
 
 
@@ -85,6 +88,7 @@ class _Scorer:
 
     def __init__(self, connection: socket.socket, reward: RewardFunction, memory_bytes: int) -> None:
         self._connection, self._reward, self._memory_bytes = connection, reward, memory_bytes
+        self._last_position: int | None = None
         self.is_spent = False
 
     async def score(self, work: Work) -> None:
@@ -100,15 +104,19 @@ class _Scorer:
             for position, sample in samples.items():
                 began_s = time.monotonic()
                 await self._score_one(position, sample)
-                if self.is_spent or (time.monotonic() - began_s > _LONG_S and self._is_dismissed()):
+                took_long = time.monotonic() - began_s > _LONG_S
+                if self.is_spent or ((took_long or self._last_position is not None) and self._is_last(position)):
                     return
 
-    def _is_dismissed(self) -> bool:
-        """Whether the replica has closed its side: what is left of the batch is another's, who was not held up."""
+    def _is_last(self, position: int) -> bool:
+        """Whether the samples behind this one are another's, who was not held up; or nobody's any longer."""
         try:
-            return not self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            if self._last_position is None and self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                told: UpTo = receive(self._connection)
+                self._last_position = told.position
         except BlockingIOError:
             return False
+        return self._last_position is None or position >= self._last_position
 
     async def _score_one(self, position: int, sample: Sample) -> None:
         [output] = await self._outputs([sample])

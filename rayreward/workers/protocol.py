@@ -56,3 +56,13 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Spent:
     """The process has run out of memory and ends; what it has not answered is for another."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpTo:
+    """The samples behind this one of the batch are another's; the process ends when it has answered it.
+
+    It must be named: the process may have answered the one before and not begun it.
+    """
+
+    position: int

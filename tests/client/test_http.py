@@ -113,6 +113,7 @@ class TestAgainstTheDoor:
         async with served({"length": lambda response: float(len(response))}) as service:
             samples = [Sample(response="x" * (position % 7)) for position in range(5000)]
             outputs = await service.client.ascore(samples)
+            assert [output.failure for output in outputs if output.failure is not None] == []
             assert [output.score for output in outputs] == [float(position % 7) for position in range(5000)]
 
     async def test_a_sample_that_json_cannot_hold_fails_alone(self) -> None:
