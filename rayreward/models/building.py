@@ -47,7 +47,9 @@ def build_template(settings: ModelSettings) -> Template:
         chat_template=_chat_template(checkpoint, family, tokenizer, settings),
         adds_special_tokens=not family.is_openrlhf,  # whose training reads every text as it is
     )
-    return _template_of(checkpoint, family, Tokens(tokenizer, rules), settings)
+    tokens = Tokens(tokenizer, rules)
+    tokens.check_template()
+    return _template_of(checkpoint, family, tokens, settings)
 
 
 def build_backend(settings: ModelSettings, *, tell: Callable[[str], None] | None = None) -> Backend:

@@ -25,7 +25,8 @@ by OpenRLHF's rule, which first drops trailing line ends and puts a space before
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function", "ipython"})
 
 _REMEMBERED_PROMPTS = 256
-"""Prompts whose ids are kept, so that siblings tokenise theirs once: a few MB at most."""
+_REMEMBERED_CHARS = 65_536
+"""Prompts whose ids are kept, so that siblings tokenise theirs once, and how long they may be: a few MB, mostly."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Tokens:
         self.tokenizer, self.rules = tokenizer, rules
         self.bos_id: int | None = tokenizer.bos_token_id
         self.eos_id: int | None = tokenizer.eos_token_id
-        self.prompt_ids = lru_cache(_REMEMBERED_PROMPTS)(self._prompt_ids)
+        self._remembered_ids = lru_cache(_REMEMBERED_PROMPTS)(self._prompt_ids)
 
     def ids(self, text: str, *, adds_special_tokens: bool = False) -> list[int]:
         """The ids of a text; BOS at its front at most once."""
@@ -84,8 +85,34 @@ class Tokens:
                 ) from None
         return self.tokenizer(*texts, add_special_tokens=adds_special_tokens)
 
+    def prompt_ids(self, text: str, adds_special_tokens: bool) -> tuple[int, ...]:
+        """`ids` of a text that siblings share, kept for them."""
+        find = self._remembered_ids if len(text) <= _REMEMBERED_CHARS else self._prompt_ids
+        return find(text, adds_special_tokens)
+
     def _prompt_ids(self, text: str, adds_special_tokens: bool) -> tuple[int, ...]:
         return tuple(self.ids(text, adds_special_tokens=adds_special_tokens))
+
+    def check_template(self) -> None:
+        """Look at the chat template's grammar before any sample does.
+
+        Raises:
+            RewardLoadError: it is no Jinja.
+        """
+        from jinja2 import TemplateSyntaxError
+
+        if self.rules.chat_template is None:
+            return
+        try:
+            self.tokenizer.apply_chat_template(
+                [{"role": "user", "content": ""}], chat_template=self.rules.chat_template, tokenize=False
+            )
+        except TemplateSyntaxError as error:
+            raise RewardLoadError(
+                f"the chat template is no Jinja text that can be read: line {error.lineno}: {error.message}"
+            ) from None
+        except Exception:  # noqa: BLE001 - it wants another conversation; samples hear that, each its own
+            pass
 
     def render(self, messages: Sequence[Message], *, opens_answer: bool = False) -> str:
         """Messages in the chat template, with the beginning of an answer where one follows.

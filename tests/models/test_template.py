@@ -303,6 +303,20 @@ class TestBuilding:
         with pytest.raises(ConfigError, match="neither a Jinja text nor a file that can be read"):
             build_template(ModelSettings(str(folder), chat_template="no/such/file"))
 
+    @pytest.mark.parametrize("text", ["{% for message in messages %}{{ message.content }}", "{{ messages | }}"])
+    def test_a_template_with_a_mistake_in_its_grammar_is_refused_before_any_sample(
+        self, tmp_path: Path, text: str
+    ) -> None:
+        folder = make_scored(tmp_path)
+        with pytest.raises(RewardLoadError, match=r"no Jinja text that can be read: line 1: "):
+            build_template(ModelSettings(str(folder), chat_template=text))
+
+    def test_a_template_that_wants_another_conversation_is_none_of_those(self, tmp_path: Path) -> None:
+        folder = make_scored(tmp_path)
+        text = "{% if messages|length < 2 %}{{ raise_exception('a question first') }}{% endif %}" + CHATML_TEMPLATE
+        made = build_template(ModelSettings(str(folder), chat_template=text))
+        assert made.encode(Sample(CHAT)).ids
+
     def test_the_fingerprint_is_that_of_what_makes_ids(self, llama3: Any, chatml: Any) -> None:
         made = [template(llama3), template(chatml), template(llama3, limit_tokens=9), template(llama3, eos="ensured")]
         assert len({one.fingerprint for one in made}) == 4
