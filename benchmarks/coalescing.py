@@ -35,7 +35,7 @@ from rayreward.serve.cluster import EmbeddedCluster
 
 BURST_SAMPLES = 1024
 BURSTS = {
-    "coalesced": 20, "coalesced_frozen": 20, "bare_call_a_burst": 20, "handle_call_a_sample": 1,
+    "coalesced": 60, "coalesced_frozen": 60, "bare_call_a_burst": 60, "handle_call_a_sample": 2,
     "actor_call_a_sample": 1,
 }  # fmt: skip
 """A round's; as many as make its CPU time long against the ten milliseconds that the kernel counts in."""

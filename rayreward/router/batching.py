@@ -181,8 +181,9 @@ class BatchQueue(Generic[T]):
 
     def _count(self, units: Sequence[Unit[T]], item_count: int) -> None:
         self._item_count += item_count
-        self._size_bytes += sum([size_bytes for _, size_bytes, _ in units])
-        self._tokens += sum([tokens for _, _, tokens in units])
+        for _, size_bytes, tokens in units:
+            self._size_bytes += size_bytes
+            self._tokens += tokens
 
     def take(self, at_most: int | None = None) -> list[T]:
         """The next batch, of `at_most` so many items where that is less than the limit; empty where nothing waits."""

@@ -335,8 +335,8 @@ class Coalescer:
     def _deliver(self, entries: list[Entry], outputs: Sequence[RewardOutput], left_s: float) -> None:
         scored_s = self._now() - left_s
         self.stats.sample_count += len(entries)
-        kinds = Counter(output.failure.kind.value for output in outputs if output.failure is not None)
-        for kind, count in kinds.items():
+        failures = [output.failure for output in outputs if output.failure is not None]
+        for kind, count in Counter(failure.kind.value for failure in failures).items() if failures else ():
             self.stats.failure_counts[kind] = self.stats.failure_counts.get(kind, 0) + count
         timings = _timings(entries, outputs, left_s, scored_s)
         for (call, position), output in zip(entries, OutputBatch.stamped(outputs, timings=timings), strict=True):
@@ -361,6 +361,9 @@ class Coalescer:
 def _units(call: _Call, *, counts_tokens: bool) -> list[Unit[Entry]]:
     """What travels together, with its bytes and its tokens: a group's samples, else a sample alone."""
     samples = call.samples
+    if len(samples) == 1:  # as mostly
+        [sample] = samples
+        return [(((call, 0),), sample.size_bytes, sample.token_count if counts_tokens else 0)]
     if not counts_tokens and all(sample.group_id is None for sample in samples):
         return [(((call, position),), sample.size_bytes, 0) for position, sample in enumerate(samples)]
     groups: dict[object, list[int]] = {}
