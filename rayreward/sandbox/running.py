@@ -21,8 +21,9 @@ from rayreward.sandbox.inside.frames import HEADER, REPORT, RETURNED
 from rayreward.sandbox.values import Finished, SandboxLimits, Tier
 from rayreward.sandbox.zygote import ZygoteProcess
 
-_END_LIMIT_S = 10.0
-"""For the zygote to report a program that was killed: it cleans up, and others of its programs may be in the way."""
+_END_LIMIT_S = 30.0
+"""For the zygote to report a program that was killed: it cleans up, and others of its programs may be in the way; a
+fork bomb beside a busy machine has taken more than ten seconds."""
 
 _STDOUT, _STDERR = "stdout", "stderr"
 
