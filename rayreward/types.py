@@ -353,14 +353,17 @@ class RewardOutput:
 
     def stamped(self, *, version: str | None = None, timings: Timings | None = None) -> RewardOutput:
         """The same output with its version or its timings set."""
-        output = object.__new__(RewardOutput)
-        for get, put in _SLOTS:
-            put(output, get(self))
-        if version is not None:
-            _put_version(output, version)
-        if timings is not None:
-            _put_timings(output, timings)
-        return output
+        return _restore_output(
+            self.score,
+            self.reason,
+            self.metrics,
+            self.token_rewards,
+            self.step_rewards,
+            self.metadata,
+            self.failure,
+            self.version if version is None else version,
+            self.timings if timings is None else timings,
+        )
 
     def __iter__(self) -> Iterator[Any]:
         yield self.score
@@ -395,9 +398,6 @@ def _restore_output(
     return output
 
 
-_SLOTS = tuple((slot.__get__, slot.__set__) for slot in map(vars(RewardOutput).__getitem__, RewardOutput.__slots__))
-"""The slots' own getters and setters: a frozen value's other way in."""
-
 (
     _put_score,
     _put_reason,
@@ -408,7 +408,8 @@ _SLOTS = tuple((slot.__get__, slot.__set__) for slot in map(vars(RewardOutput)._
     _put_failure,
     _put_version,
     _put_timings,
-) = (put for _, put in _SLOTS)
+) = (vars(RewardOutput)[name].__set__ for name in RewardOutput.__slots__)
+"""The slots' own setters: a frozen value's other way in."""
 
 _METRIC_PUTS = tuple(getattr(MetricRewardOutput, name).__set__ for name in MetricRewardOutput.__slots__)
 
