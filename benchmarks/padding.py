@@ -1,10 +1,10 @@
 """Tokens that a DeBERTa computes for each real one, by how many texts wait.
 
-A DeBERTa-v2 of random weights, narrow since only tokens are counted, on the CPU; texts of log-normal lengths (median
-300 tokens, sigma 0.75, clipped to 16 and 512). As many as wait are scored in one call of the padded backend, which adds
-up what each row was padded to (`Reading.computed_tokens`). Beside it the same texts as batches of 16 in the order of
-arrival, each padded to its longest: what OpenRLHF's serve_rm computes. How rows and steps are laid out depends on the
-model's width: counted for 1,024, that of OpenAssistant's reward model.
+A DeBERTa-v2 of one layer and random weights, since only tokens are counted, on the CPU; texts of log-normal lengths
+(median 300 tokens, sigma 0.75, clipped to 16 and 512). As many as wait are scored in one call of the padded backend,
+which adds up what each row was padded to (`Reading.computed_tokens`). Beside it the same texts as batches of 16 in the
+order of arrival, each padded to its longest: what OpenRLHF's serve_rm computes. How rows and steps are laid out depends
+on the model's width: counted for 1,024, that of OpenAssistant's reward model.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ ones are asked for again, each by itself.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -100,6 +99,14 @@ class CoalescerStats:
     dropped_count: int = 0
     in_flight_count: int = 0
     failure_counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, outputs: Sequence[RewardOutput]) -> None:
+        """These came back."""
+        self.sample_count += len(outputs)
+        for output in outputs:
+            if output.failure is not None:
+                kind = output.failure.kind.value
+                self.failure_counts[kind] = self.failure_counts.get(kind, 0) + 1
 
 
 class Coalescer:
@@ -334,10 +341,7 @@ class Coalescer:
 
     def _deliver(self, entries: list[Entry], outputs: Sequence[RewardOutput], left_s: float) -> None:
         scored_s = self._now() - left_s
-        self.stats.sample_count += len(entries)
-        failures = [output.failure for output in outputs if output.failure is not None]
-        for kind, count in Counter(failure.kind.value for failure in failures).items() if failures else ():
-            self.stats.failure_counts[kind] = self.stats.failure_counts.get(kind, 0) + count
+        self.stats.count(outputs)
         timings = _timings(entries, outputs, left_s, scored_s)
         for (call, position), output in zip(entries, OutputBatch.stamped(outputs, timings=timings), strict=True):
             call.outputs[position] = output

@@ -51,12 +51,8 @@ class Direct:
             outputs = to_outputs(await self._send(list(samples)), len(samples))
         except Exception as error:  # noqa: BLE001 - the boundary: whatever broke the call is a failure of its samples
             outputs = [failed_output(error)] * len(samples)
-        self.stats.sample_count += len(outputs)
         self.stats.batch_count += 1
-        for output in outputs:
-            if output.failure is not None:
-                kind = output.failure.kind.value
-                self.stats.failure_counts[kind] = self.stats.failure_counts.get(kind, 0) + 1
+        self.stats.count(outputs)
         return outputs
 
     def take_turns(self, takes_turns: bool) -> None:

@@ -2,10 +2,10 @@
 
 What arrives at the first: `Load`, then requests to fork (`rayreward.forking.server`). What leaves: `Ready` or `Broken`.
 What arrives at a scorer: `Work` after `Work`. What leaves: for each batch one `Scored` a sample as soon as it is known,
-and `Done`; told `UpTo` on the way, it ends with that sample. One event loop lives as long as
-the scorer, so that what an async reward opens in one batch still works in the next. Where a fork would not be as good
-as a fresh start, the process that has loaded the reward scores itself. When the replica dies, however suddenly, these
-processes and all that the reward started die too, whatever they are doing.
+and `Done`; told `UpTo` on the way, it ends with that sample. One event loop lives as long as the scorer, so that what
+an async reward opens in one batch still works in the next. Where a fork would not be as good as a fresh start, the
+process that has loaded the reward scores itself. When the replica dies, however suddenly, these processes and all that
+the reward started die too, whatever they are doing.
 """
 
 from __future__ import annotations

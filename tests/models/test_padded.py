@@ -145,7 +145,7 @@ def test_scores_are_those_of_the_models_own_class(
     real = sum(len(unit.ids) for unit in units)
     assert computed == real if shares else computed > real  # all of these fit into one row
     alone = [backend.score([unit])[0] for unit in units]
-    assert [one.score for one in alone if isinstance(one, Reading)] == pytest.approx(scores, abs=1e-4)
+    assert [one.score for one in alone if isinstance(one, Reading)] == pytest.approx(scores, rel=1e-5, abs=1e-5)
 
 
 def test_segments_are_read(tmp_path: Path) -> None:

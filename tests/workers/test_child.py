@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import socket
 import threading
-import time
 
 import pytest
 
@@ -17,8 +16,13 @@ from rayreward.workers.protocol import Done, Scored, UpTo, Work
 WORK = Work(tuple(pickle.dumps(Sample(response="x" * number)) for number in range(4)))
 
 
-def slowly(response: str) -> float:
-    time.sleep(0.03)  # longer than what no replica can have set aside
+@pytest.fixture(autouse=True)
+def _each_sample_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rayreward.workers.child._LONG_S", -1.0)  # so the process looks whether it is the last
+    monkeypatch.setattr("rayreward.workers.child.limit_memory", lambda _: None)  # it is this process's here
+
+
+def length(response: str) -> float:
     return float(len(response))
 
 
@@ -32,7 +36,7 @@ def answers_to(*told: object) -> tuple[list[int], bool]:
 
         def score() -> None:
             with theirs:
-                _score(theirs, RewardFunction(func=slowly), 2**33)
+                _score(theirs, RewardFunction(func=length), 2**33)
 
         thread = threading.Thread(target=score)
         thread.start()
@@ -44,12 +48,10 @@ def answers_to(*told: object) -> tuple[list[int], bool]:
 
 
 @pytest.mark.parametrize("last", [0, 1, 2, 3])
-def test_the_sample_that_is_waited_for_is_answered_and_none_behind_it(last: int, monkeypatch) -> None:
+def test_the_sample_that_is_waited_for_is_answered_and_none_behind_it(last: int) -> None:
     """Also where the process had not begun it: it may have been stopped between the one before and this one."""
-    monkeypatch.setattr("rayreward.workers.child.limit_memory", lambda _: None)  # it is this process's here
     assert answers_to(WORK, UpTo(last)) == ([*range(last + 1)], True)
 
 
-def test_a_replica_that_is_gone_needs_no_more(monkeypatch) -> None:
-    monkeypatch.setattr("rayreward.workers.child.limit_memory", lambda _: None)
+def test_a_replica_that_is_gone_needs_no_more() -> None:
     assert answers_to(WORK) == ([0], True)
