@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from ray.serve._private.request_router.pow_2_router import PowerOfTwoChoicesRequestRouter
+from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.config import RequestRouterConfig
 
 from rayreward.serve.running import note_running
@@ -37,6 +38,10 @@ class AimedRequestRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]
     def initialize_state(self, deployment: str) -> None:
         """Of which deployment the replicas are."""
         self._deployment = deployment
+
+    def create_replica_wrapper(self, replica_info: Any) -> RunningReplica:
+        """One that Serve has just named."""
+        return _PatientlyAsked(replica_info)
 
     def update_replicas(self, replicas: list[Any]) -> None:
         """Others run from now on."""
@@ -58,3 +63,18 @@ class AimedRequestRouter(PowerOfTwoChoicesRequestRouter):  # type: ignore[misc]
             if named and self.select_available_replicas(named):
                 return named[0]
         return await super()._choose_replica_for_request(pending_request, is_retry=is_retry)
+
+
+class _PatientlyAsked(RunningReplica):  # type: ignore[misc]
+    """A replica whose question for its queue is never taken back.
+
+    Serve cancels the question where no answer comes within a tenth of a second. A replica's process that stands still
+    would then outlive its replacement, with its memory and its GPU: the raylet, who hands a cancellation on, cannot
+    connect, keeps the failed connection, and where it is told to kill the process a moment later, it takes that
+    connection's failure for the process's end (Ray 2.55). A question that nobody waits for costs nothing.
+    """
+
+    async def get_queue_len(self, *, deadline_s: float) -> int:
+        """How many calls it has; whoever asks waits as long as it likes."""
+        count: int = await self._actor_handle.get_num_ongoing_requests.remote()
+        return count

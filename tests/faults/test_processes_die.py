@@ -74,3 +74,13 @@ async def test_a_replica_that_hangs_for_good_is_replaced_and_its_samples_are_sco
         await asyncio.to_thread(hung.wait, 150)
         await load.goes_on(100)
     load.ledger.check()
+
+
+async def test_a_router_that_hangs_for_good_is_replaced(service: Service) -> None:
+    async with Load(service.callers("steady")) as load:
+        await load.goes_on(40)
+        hung = victims.replicas("router")[0]
+        hung.suspend()
+        await asyncio.to_thread(hung.wait, 150)
+        await load.goes_on(100)
+    load.ledger.check()
