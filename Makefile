@@ -50,6 +50,7 @@ test-faults: install           ## a service that is broken in every way we know,
 test-vllm: install             ## vLLM's engine beside the plain forward, and as a judge; an engine's process a file
 	$(BIN)/pytest tests/models/test_vllm_backend.py
 	$(BIN)/pytest tests/judges/test_vllm.py
+	$(BIN)/pytest tests/serve/test_vllm_deployment.py
 
 test-runs: install             ## whole OpenRLHF trainings on this CPU, against rewards that work, fail and die
 	$(BIN)/pytest -m runs

@@ -99,6 +99,16 @@ class VllmEngine:
         """Whether it was started, and not ended."""
         return self.client is not None
 
+    @property
+    def lost(self) -> str | None:
+        """Why it will never answer again; None while it may. vLLM notices by itself, also where nobody asks."""
+        client = self.client
+        return self._death if client is not None and client.errored else None
+
+    @property
+    def _death(self) -> str:
+        return f"the vLLM engine of {self._path!r} has died; start it anew"
+
     def start(self, arguments: Mapping[str, Any]) -> None:
         """Read the weights: tens of seconds.
 
@@ -148,7 +158,7 @@ class VllmEngine:
         except VLLMClientError as error:
             raise InvalidInputError(f"vLLM refuses the {asked}: {error}") from error
         except EngineDeadError as error:
-            raise ServiceUnavailableError(f"the vLLM engine of {self._path!r} has died; start it anew") from error
+            raise ServiceUnavailableError(self._death) from error
 
     def end(self) -> None:
         """End the engine, its processes and the thread. What is under way is cancelled. Once more does nothing."""

@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "forking",
         "sandbox",
         "vllm_engine",
+        "serve.lost_model",
     ),
     ("types", "condition"),
     ("batches",),

@@ -58,6 +58,11 @@ class Reply:
 class Endpoint(Protocol):
     """A language model that answers questions."""
 
+    @property
+    def lost(self) -> str | None:
+        """Why it will never answer again, where it runs in this process; else None."""
+        ...
+
     async def ask(self, question: Question) -> Reply:
         """The reply.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, TypeVar, Unpack
 
+from rayreward.condition import Condition
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.judges.asking import Cost
@@ -64,6 +65,11 @@ class GroupJudge(RewardFunction):
     def endpoint(self) -> MeteredEndpoint:
         """Whom it asks; its ledger holds what each run has spent."""
         return self._endpoint
+
+    @property
+    def serving_condition(self) -> Condition:
+        """Whether its own model is lost, where it has one in this process."""
+        return Condition(lost=self._endpoint.lost)
 
     async def aclose(self) -> None:
         """Close the endpoint's connections."""

@@ -88,6 +88,8 @@ class HttpEndpoint:
         'http://127.0.0.1:8000/v1/chat/completions'
     """
 
+    lost: str | None = None  # a server may come back
+
     def __init__(
         self,
         model: str,

@@ -36,6 +36,11 @@ class MeteredEndpoint:
     def __init__(self, inner: Endpoint, ledger: Ledger) -> None:
         self.inner, self.ledger = inner, ledger
 
+    @property
+    def lost(self) -> str | None:
+        """Whether the inner endpoint is."""
+        return self.inner.lost
+
     async def ask(self, question: Question) -> Reply:
         """The inner endpoint's reply.
 

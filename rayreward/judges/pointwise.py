@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+from rayreward.condition import Condition
 from rayreward.function import Isolation, RewardFunction
 from rayreward.judges.asking import Cost, failure_of
 from rayreward.judges.guard import Fenced, fence
@@ -50,6 +51,11 @@ class PointwiseJudge(RewardFunction):
     def endpoint(self) -> MeteredEndpoint:
         """Whom it asks; its ledger holds what each run has spent."""
         return self._endpoint
+
+    @property
+    def serving_condition(self) -> Condition:
+        """Whether its own model is lost, where it has one in this process."""
+        return Condition(lost=self._endpoint.lost)
 
     @property
     def length_bias(self) -> LengthBias:

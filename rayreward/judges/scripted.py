@@ -22,6 +22,7 @@ class ScriptedEndpoint:
 
     Attributes:
         asked: the questions so far.
+        lost: see `Endpoint`.
 
     Example:
         >>> from rayreward.judges.judge import LLMJudge
@@ -29,6 +30,8 @@ class ScriptedEndpoint:
         >>> judge(prompt="2 + 2?", response="4").score
         0.5
     """
+
+    lost: str | None = None
 
     def __init__(self, script: Iterable[Said] | Callable[[Question], Said]) -> None:
         self._script = script if callable(script) else list(script)

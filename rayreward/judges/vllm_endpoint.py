@@ -76,6 +76,11 @@ class VllmEndpoint:
         """Whether the engine runs."""
         return self._engine.is_running
 
+    @property
+    def lost(self) -> str | None:
+        """That its engine has died."""
+        return self._engine.lost
+
     def load(self) -> None:
         """Start the engine, once: tens of seconds.
 

@@ -23,6 +23,11 @@ class Backend(Protocol):
     steps_overlap: bool
 
     @property
+    def lost(self) -> str | None:
+        """Why the model is lost, where that is noticed though nobody asks; else None."""
+        ...
+
+    @property
     def max_step_tokens(self) -> int:
         """See the class; may fall where a device turns out to have too little memory."""
         ...

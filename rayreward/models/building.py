@@ -83,6 +83,7 @@ class LoadingBackend:
     """
 
     steps_overlap = False
+    lost: str | None = None  # as of the backends that it takes
 
     def __init__(
         self,

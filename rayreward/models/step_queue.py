@@ -78,7 +78,7 @@ class StepQueue:
     @property
     def lost(self) -> str | None:
         """Why the model cannot score any more; None while it can."""
-        return self._lost
+        return self._lost or self._backend.lost
 
     @property
     def step_tokens(self) -> int:

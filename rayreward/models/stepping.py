@@ -50,6 +50,7 @@ class SteppedBackend(ABC, Generic[TrunkT]):
     """
 
     steps_overlap = False
+    lost: str | None = None  # a device's failure is noticed when it is asked
 
     _takes_segments = False
     """Whether token type ids reach the trunk."""

@@ -72,6 +72,11 @@ class VllmBackend:
         self._engine = VllmEngine(path)
         self._numbers = count()
 
+    @property
+    def lost(self) -> str | None:
+        """That its engine has died."""
+        return self._engine.lost
+
     def load(self) -> None:
         """Start the engine: a second process that reads the weights. Tens of seconds.
 

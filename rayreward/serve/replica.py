@@ -22,10 +22,11 @@ import cloudpickle
 import pydantic
 
 from rayreward.batches import NOT_KNOWN_YET, EarlyBatch, OutputBatch
-from rayreward.errors import ConfigError, ServiceUnavailableError, shown
+from rayreward.errors import ConfigError, shown
 from rayreward.function import RewardFunction
 from rayreward.router.backlog import Backlog, BacklogMemory
 from rayreward.router.facts import RewardFacts, call_tokens
+from rayreward.serve.lost_model import LostModel
 from rayreward.serve.running import this_replica
 from rayreward.serve.starting import telling_start
 from rayreward.serve.unclaimed import Late, Unclaimed
@@ -66,6 +67,7 @@ class RewardReplica:
         self._reloading = asyncio.Lock()
         self._unclaimed = Unclaimed(this_replica())
         self._memory = BacklogMemory(now=time.monotonic)
+        self._lost_model = LostModel(spec.name)
         runner = self._runner = ReplaceableRunner(build_runner(self._reward, process_count=spec.process_count))
         async with telling_start(lambda: self._reward.serving_condition):
             await runner.start()
@@ -90,19 +92,30 @@ class RewardReplica:
             replica: whom the call was meant for; Serve's request routing reads it on the way (`serve/aiming.py`).
             may_be_early: whether slow samples need not be waited for: an `EarlyBatch` then says how to ask for them.
             ticket: of a sample that is asked for again. Where it is not known here, the sample is scored here.
+
+        Raises:
+            ModelLostError: the reward's model was lost meanwhile: nothing of the call counts, and this replica ends.
         """
+        await self._lost_model.hold_if_ending()
         self._memory.enter(len(samples), told)
         try:
-            late = None if ticket is None else self._unclaimed.claim(ticket)
-            if late is not None:
-                return _stamped([await late.output], late.version, late.started_s)
-            started_s = time.perf_counter()
-            ran = await self._started().run(samples)
-            if may_be_early:
-                return self._early(ran, started_s)
-            return _stamped(await settled(ran.outcomes), ran.version, started_s)
+            outputs = await self._outputs(samples, may_be_early=may_be_early, ticket=ticket)
         finally:
             self._memory.leave(len(samples))
+        self._lost_model.check(self._started().condition.lost)
+        return outputs
+
+    async def _outputs(
+        self, samples: Sequence[Sample], *, may_be_early: bool, ticket: str | None
+    ) -> list[RewardOutput]:
+        late = None if ticket is None else self._unclaimed.claim(ticket)
+        if late is not None:
+            return _stamped([await late.output], late.version, late.started_s)
+        started_s = time.perf_counter()
+        ran = await self._started().run(samples)
+        if may_be_early:
+            return self._early(ran, started_s)
+        return _stamped(await settled(ran.outcomes), ran.version, started_s)
 
     def _early(self, ran: Ran, started_s: float) -> list[RewardOutput]:
         """What is known, and tickets for the rest."""
@@ -150,12 +163,10 @@ class RewardReplica:
         """Serve asks for the first time when the replica has started, its first `reconfigure` included.
 
         Raises:
-            ServiceUnavailableError: the reward's model is lost: Serve starts another replica.
+            ModelLostError: the reward's model is lost, though nobody has asked it anything: this replica ends.
         """
         self._has_started = True
-        lost = self._started().condition.lost
-        if lost is not None:
-            raise ServiceUnavailableError(f"reward {self._spec.name!r}: {lost}")
+        self._lost_model.check(self._started().condition.lost)
 
     async def _reload(self, user_config: Any) -> None:
         config = ReloadConfig.parse(user_config, source=f"user_config of reward {self._spec.name!r}")

@@ -63,6 +63,13 @@ class TestUnreadableReplies:
         assert sum(len(message["content"]) for message in endpoint.asked[1].messages) < 10_000
 
 
+def test_a_model_of_its_own_that_is_lost_is_its_own_condition() -> None:
+    judge, endpoint = judge_of("Score: 1")
+    assert judge.serving_condition.lost is None
+    endpoint.lost = "the engine has died"
+    assert judge.serving_condition.lost == "the engine has died"
+
+
 @pytest.mark.parametrize(
     ("raised", "failure"),
     [

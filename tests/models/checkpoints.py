@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.models.tiny import WORDS
+from tests.models.tiny import CHAT_TEMPLATE, SPECIAL, WORDS, make_tokenizer
 
 LLAMA3_TEMPLATE = (
     "<|begin_of_text|>{% for message in messages %}"
@@ -156,3 +156,29 @@ def make_scored(
         tensors["lm_head.weight"] = torch.randn(len(tokenizer), 16)
     more = {"num_labels": labels, **config}
     return save(folder, config_of(trunk, architecture, **more), tensors, shards=shards)
+
+
+def make_openrlhf_checkpoint(folder: Path, *, max_position_embeddings: int = 512) -> Path:
+    """As an older OpenRLHF writes them, and with heads as wide as vLLM's CPU kernels want; EOS is the padding token."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    torch.manual_seed(0)
+    tokenizer = make_tokenizer(folder, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=len(SPECIAL) + len(WORDS), hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=32, intermediate_size=64, num_labels=1, initializer_range=0.2, bos_token_id=4,
+        eos_token_id=5, pad_token_id=5, max_position_embeddings=max_position_embeddings,
+    )  # fmt: skip
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["value_head.weight"] = weights.pop("score.weight")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    written = json.loads((folder / "config.json").read_text())
+    written |= {"architectures": ["RewardModel"], "value_head_prefix": "value_head", "mean": 0.5, "std": 2.0}
+    del written["id2label"], written["label2id"]
+    (folder / "config.json").write_text(json.dumps(written))
+    return folder

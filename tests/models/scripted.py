@@ -15,6 +15,7 @@ class ScriptedBackend:
         calls: the units of each call to `score`, in order.
         started: released once a call.
         go: what a held call waits for, once a call.
+        lost: see `Backend`.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ScriptedBackend:
         self.dies_with: BaseException | None = None
         self.loaded_count = self.closed_count = 0
         self._held, self._script = held, script
+        self.lost: str | None = None
 
     def load(self) -> None:
         """Count."""

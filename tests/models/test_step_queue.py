@@ -117,6 +117,14 @@ def test_a_device_that_dies_fails_what_it_was_at_what_waits_and_what_comes() -> 
     queue.close()
 
 
+def test_a_backend_that_notices_by_itself_that_it_is_lost_is_believed() -> None:
+    backend = ScriptedBackend()
+    queue = StepQueue(backend)
+    backend.lost = "the engine has died"
+    assert queue.lost == "the engine has died"
+    queue.close()
+
+
 def test_a_backend_that_answers_too_few_is_told_so() -> None:
     class Forgetful(ScriptedBackend):
         def score(self, units):  # type: ignore[no-untyped-def]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import threading
@@ -21,7 +20,8 @@ from rayreward.models.inputs import ModelInput, Reading
 from rayreward.models.settings import ModelSettings
 from rayreward.models.verdict import compare
 from rayreward.models.vllm_backend import VllmBackend
-from tests.models.tiny import SPECIAL, WORDS, make_tokenizer
+from tests.models.checkpoints import make_openrlhf_checkpoint
+from tests.models.tiny import SPECIAL, WORDS
 
 pytestmark = [
     pytest.mark.vllm,
@@ -30,30 +30,6 @@ pytestmark = [
 
 MAX_LENGTH = 256
 VOCABULARY = Vocabulary(len(SPECIAL) + len(WORDS), bos=4, eos=5, special=frozenset(range(len(SPECIAL))))
-
-
-def make_openrlhf_checkpoint(folder: Path) -> Path:
-    """As an older OpenRLHF writes them, and with heads as wide as vLLM's CPU kernels want; EOS is the padding token."""
-    import torch
-    from safetensors.torch import load_file, save_file
-    from transformers import LlamaConfig, LlamaForSequenceClassification
-
-    torch.manual_seed(0)
-    make_tokenizer(folder, bos_token="<s>", eos_token="</s>", pad_token="</s>")
-    config = LlamaConfig(
-        vocab_size=VOCABULARY.size, hidden_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
-        head_dim=32, intermediate_size=64, num_labels=1, bos_token_id=4, eos_token_id=5, pad_token_id=5,
-        max_position_embeddings=512, initializer_range=0.2,
-    )  # fmt: skip
-    LlamaForSequenceClassification(config).save_pretrained(folder)
-    weights = load_file(folder / "model.safetensors")
-    weights["value_head.weight"] = weights.pop("score.weight")
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    written = json.loads((folder / "config.json").read_text())
-    written |= {"architectures": ["RewardModel"], "value_head_prefix": "value_head", "mean": 0.5, "std": 2.0}
-    del written["id2label"], written["label2id"]
-    (folder / "config.json").write_text(json.dumps(written))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -180,12 +156,14 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_dead_engine_raises_and_does_not_fail_samples(backend: VllmBackend) -> None:
     [engine] = engine_processes()
+    assert backend.lost is None
     os.kill(engine.pid, signal.SIGKILL)
     # The first of them may still have been answered, or wait when the death is noticed: nobody waits for ever.
     with pytest.raises(ServiceUnavailableError, match="has died"):
         backend.score([text(200, end=at % 12 + 6) for at in range(256)])
     with pytest.raises(ServiceUnavailableError):
         backend.score([text(50)])
+    assert "has died" in str(backend.lost)
 
 
 def test_closing_leaves_no_process_and_no_thread_and_is_final(backend: VllmBackend) -> None:

@@ -11,6 +11,7 @@ import pytest
 from rayreward import RewardFunction
 from rayreward.errors import ConfigError, RewardLoadError, ServiceUnavailableError
 from rayreward.router.backlog import ReplicaNumbers
+from rayreward.serve.lost_model import LostModel
 from rayreward.serve.replica import RewardReplica, ScaledReplica
 from rayreward.serve.service import RewardService
 from rayreward.spec import RewardSpec
@@ -68,6 +69,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         replica = Replica.__new__(Replica)
         started.append(replica)
         await replica.__init__(spec, blob)  # type: ignore[misc]
+        replica._lost_model = LostModel("r", end=lambda: None)  # else it would end the tests
         return replica
 
     yield start
@@ -134,7 +136,8 @@ async def test_processes_that_end_again_and_again_are_told_until_one_answers(sta
 async def test_a_reward_whose_model_is_lost_is_unhealthy_and_says_why(start: Start) -> None:
     replica = await start("Modelled")
     await replica.check_health()
-    await replica.score([Sample(response="break")])
+    with pytest.raises(ServiceUnavailableError, match="reward 'r': CUDA error"):
+        await replica.score([Sample(response="break")])
     assert (await replica.probe()).crash_loop == "CUDA error"
     with pytest.raises(ServiceUnavailableError, match="reward 'r': CUDA error"):
         await replica.check_health()
