@@ -1,9 +1,10 @@
 """How long healthy samples wait for a slow one that travels in the same call, where 64 callers ask for one each.
 
 Mathematics: a hostile answer that math-verify does not decide in time and 63 healthy ones, each of another caller,
-through the router's lane and a replica's own code in this process; the deadline is 3 s. A function: one that hangs, the
-first of its call, and 63 healthy ones behind it in the same process. Seconds from the first question to the last
-healthy answer and to the slow one's. Each round has a replica of its own.
+through the router's lane and a replica's own code in this process; the deadline is 3 s. The same beside the response's
+length in a weighted sum, with the deadline that `math` has by itself, 5 s. A function: one that hangs, the first of its
+call, and 63 healthy ones behind it in the same process. Seconds from the first question to the last healthy answer and
+to the slow one's. Each round has a replica of its own.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ TIMEOUT_S = 3.0
 HEALTHY = 63
 HANGS = "7", rf"\boxed{{{HOSTILE['near one to a tower']}}}"
 """A label, and the answer that math-verify does not decide in time."""
+
+PARTS = [
+    {"builtin": "math", "weight": 0.9},
+    {"builtin": "length", "weight": 0.1, "args": {"target": 1, "tolerance": 100}},
+]
 
 
 class Replica(RewardReplica):
@@ -75,15 +81,15 @@ async def measure(spec: RewardSpec, slow: Sample, healthy: Sample) -> dict[str, 
 async def measure_all(rounds: int) -> dict[str, Any]:
     parsed = {
         "math": RewardSpec.parse({"name": "r", "builtin": "math", "timeout_s": TIMEOUT_S}, source="benchmark"),
+        "composite": RewardSpec.parse({"name": "r", "parts": PARTS}, source="benchmark"),
         "function": RewardSpec.parse(
             {"name": "r", "import_path": f"{__file__}::hangs", "timeout_s": TIMEOUT_S}, source="benchmark"
         ),
     }
+    answers = Sample(prompt="", label=HANGS[0], response=HANGS[1]), Sample(prompt="", label="7", response=r"\boxed{7}")
     samples = {
-        "math": (
-            Sample(prompt="", label=HANGS[0], response=HANGS[1]),
-            Sample(prompt="", label="7", response=r"\boxed{7}"),
-        ),
+        "math": answers,
+        "composite": answers,
         "function": (Sample(prompt="", label="1", response="hang"), Sample(prompt="", label="1", response="1")),
     }
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in parsed}

@@ -1,17 +1,42 @@
 """Where an author's code is called: whatever it does there becomes outputs.
 
-What arrives: a reward and samples. What leaves: one output a sample, in order. Everything that an author's code may
-raise is attributed here, once: errors, ``sys.exit()``, a cancelled sub-task. The caller's own cancellation passes.
+What arrives: a reward and samples. What leaves: one output a sample, in order, or each as soon as it is known.
+Everything that an author's code may raise is attributed here, once: errors, ``sys.exit()``, a cancelled sub-task. The
+caller's own cancellation passes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from rayreward.outcome import failed_output, to_outputs
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput, Sample
+
+Answer = Callable[[int, RewardOutput], None]
+"""Takes a position and its output; may be called on any thread."""
+
+
+@runtime_checkable
+class AnswersEach(Protocol):
+    """A reward that scores batches, and can say each output as soon as it is known.
+
+    Attributes:
+        answers_each: whether it can, as it is configured.
+    """
+
+    answers_each: bool
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
+        """Answer every sample; more than once is not forbidden, where it is the same answer."""
+        ...
+
+
+def can_answer_each(reward: object) -> TypeGuard[AnswersEach]:
+    """Whether `answer_rest_of` may be asked of it."""
+    return isinstance(reward, AnswersEach) and reward.answers_each
+
 
 AUTHORS_ERRORS = (Exception, SystemExit, asyncio.CancelledError)
 """What is caught around an author's code: ending its process or its task must not end the loop that scores others."""
@@ -34,3 +59,13 @@ async def score_guarded(
         pass_on_cancellation(error)
         return [failed_output(error) for _ in samples]
     return to_outputs(outputs, len(samples))
+
+
+async def answer_rest_of(reward: AnswersEach, samples: Sequence[Sample], answer: Answer) -> RewardOutput:
+    """Have each sample answered when it is known; what those get that were not answered."""
+    try:
+        await reward.answer_each(samples, answer)
+    except AUTHORS_ERRORS as error:
+        pass_on_cancellation(error)
+        return failed_output(error)
+    return RewardOutput.failed(FailureKind.INVALID_OUTPUT, "the reward gave no output for this sample")

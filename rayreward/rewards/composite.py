@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from rayreward.boundary import score_guarded
+from rayreward.boundary import Answer, answer_rest_of, can_answer_each, score_guarded
 from rayreward.compose import Method, Part, Rule, check_parts, combine, gate_is_open
 from rayreward.condition import Condition
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.grouping import positions_of_groups
+from rayreward.outcome import to_output
 from rayreward.types import RewardOutput, Sample
 
 
@@ -116,39 +119,118 @@ class CompositeReward(RewardFunction):
         """That of its parts together."""
         return Condition.of_all({name: reward.serving_condition for name, reward in self.rewards.items()})
 
+    @property
+    def answers_each(self) -> bool:
+        """Whether it says each output as soon as it is known: where a part does, and the others take no time."""
+        parts = self.rewards.values()
+        return any(map(can_answer_each, parts)) and all(can_answer_each(one) or _takes_no_time(one) for one in parts)
+
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Score `samples` by all parts that the rule needs."""
-        if not samples:
-            return []
-        if self.rule.method in ("gate", "first_valid"):
-            by_sample = await self._in_turn(samples)
-        else:
-            columns = await asyncio.gather(*(score_guarded(reward.ascore, samples) for reward in self.rewards.values()))
-            by_sample = [dict(zip(self.rewards, row, strict=True)) for row in zip(*columns, strict=True)]
-        return [combine(self.parts, outputs, self.rule) for outputs in by_sample]
+        outputs: dict[int, RewardOutput] = {}
+        await self.answer_each(samples, outputs.__setitem__)
+        return [outputs[at] for at in range(len(samples))]
 
-    async def _in_turn(self, samples: Sequence[Sample]) -> list[dict[str, RewardOutput]]:
+    async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
+        """The same, each as soon as all parts that it needs have answered for it.
+
+        Args:
+            samples: what to score.
+            answer: called with a position and its output, on whatever thread knows it.
+        """
+        table = _Table(self.parts, self.rule, answer, [{} for _ in samples])
+        if self.rule.method in ("gate", "first_valid"):
+            await self._in_turn(samples, table)
+        else:
+            asked = [_tell(one, samples, partial(table.note, name)) for name, one in self.rewards.items()]
+            await asyncio.gather(*asked)
+
+    async def _in_turn(self, samples: Sequence[Sample], table: _Table) -> None:
         """Part after part, each for the samples that still need it."""
-        by_sample: list[dict[str, RewardOutput]] = [{} for _ in samples]
         waiting = list(range(len(samples)))
         for part in self.parts:
             if not waiting:
-                break
-            name, reward = part.name, self.rewards[part.name]
+                return
+            reward = self.rewards[part.name]
             asked = _whole_groups(samples, waiting) if reward.compares_groups else waiting
-            scored = await score_guarded(reward.ascore, [samples[index] for index in asked])
-            outputs = dict(zip(asked, scored, strict=True))
-            going_on = []
-            for index in waiting:
-                output = by_sample[index][name] = outputs[index]
-                if self.rule.method == "first_valid":
-                    needs_next = not output.is_valid
-                else:
-                    needs_next = gate_is_open(part, output, self.rule)
-                if needs_next:
-                    going_on.append(index)
-            waiting = going_on
-        return by_sample
+            turn = _Turn(table, part, asked, frozenset(waiting))
+            await _tell(reward, [samples[index] for index in asked], turn.note)
+            waiting = sorted(turn.going_on)
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What the parts have said of each sample; a row that is complete is combined and answered.
+
+    On any thread: a row that two parts complete at once is answered twice, and alike.
+    """
+
+    parts: Sequence[Part]
+    rule: Rule
+    answer: Answer
+    rows: Sequence[dict[str, RewardOutput]]
+
+    def note(self, name: str, at: int, output: RewardOutput) -> None:
+        """A part has answered, where all are asked."""
+        self.rows[at][name] = output
+        if len(self.rows[at]) == len(self.parts):
+            self.close(at)
+
+    def close(self, at: int) -> None:
+        """Nobody else is asked for this one."""
+        self.answer(at, combine(self.parts, self.rows[at], self.rule))
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One part's, for those that still wait; it is asked for their siblings too, where it compares.
+
+    Attributes:
+        going_on: who needs the next part.
+    """
+
+    table: _Table
+    part: Part
+    asked: Sequence[int]
+    waiting: frozenset[int]
+    going_on: set[int] = field(default_factory=set)
+
+    def note(self, at: int, output: RewardOutput) -> None:
+        """The part has answered for the `at`-th of those that it was asked for."""
+        index = self.asked[at]
+        if index not in self.waiting:
+            return
+        self.table.rows[index][self.part.name] = output
+        if self.part is not self.table.parts[-1] and self._needs_next(output):
+            self.going_on.add(index)
+        else:
+            self.table.close(index)
+
+    def _needs_next(self, output: RewardOutput) -> bool:
+        rule = self.table.rule
+        return not output.is_valid if rule.method == "first_valid" else gate_is_open(self.part, output, rule)
+
+
+async def _tell(reward: RewardFunction, samples: Sequence[Sample], tell: Answer) -> None:
+    """What one part says of each sample, as soon as it says it."""
+    if not can_answer_each(reward):
+        for at, output in enumerate(await score_guarded(reward.ascore, samples)):
+            tell(at, output)
+        return
+    answered: set[int] = set()
+
+    def note(at: int, output: RewardOutput) -> None:
+        answered.add(at)
+        tell(at, to_output(output))
+
+    rest = await answer_rest_of(reward, samples, note)
+    for at in range(len(samples)):
+        if at not in answered:
+            tell(at, rest)
+
+
+def _takes_no_time(reward: RewardFunction) -> bool:
+    return reward.isolation == "inline" and not reward.is_async and not reward.compares_groups
 
 
 def _whole_groups(samples: Sequence[Sample], wanted: Sequence[int]) -> list[int]:

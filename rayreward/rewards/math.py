@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from rayreward.boundary import Answer
 from rayreward.errors import ConfigError, InvalidInputError, did_you_mean, shown
 from rayreward.forking import Answered, Fault, FaultKind, ForkPool
 from rayreward.function import Isolation, RewardFunction
@@ -109,6 +110,7 @@ class MathReward(RewardFunction):
     """
 
     isolation: Isolation = "thread"
+    answers_each = True
     deterministic = True
     name = "math"
     timeout_s = 5.0
@@ -159,7 +161,7 @@ class MathReward(RewardFunction):
         await self.answer_each(samples, outputs.__setitem__)
         return outputs
 
-    async def answer_each(self, samples: Sequence[Sample], answer: Callable[[int, RewardOutput], None]) -> None:
+    async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
         """The same, each as soon as it is known: a hostile answer holds up no other.
 
         Args:
@@ -234,7 +236,7 @@ class MathReward(RewardFunction):
         output = _output(bool(verdict.is_equal), "exact", f"{reason} ({answers})")
         return output if key is None else self._keep(key, output)
 
-    def _ask(self, asked: Mapping[int, _Asked], answer: Callable[[int, RewardOutput], None]) -> None:
+    def _ask(self, asked: Mapping[int, _Asked], answer: Answer) -> None:
         """math-verify's verdicts, one each; every gold answer of every sample is a call of its own."""
         askers: dict[_Asked, list[int]] = {}  # samples of a group agree often
         for at, one in asked.items():

@@ -7,24 +7,11 @@ when it is asked for, and futures of the rest. Each position is answered once; w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
 
 from rayreward.outcome import to_output
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 from rayreward.workers.outcomes import Outcome
-
-Answer = Callable[[int, RewardOutput], None]
-"""Takes a position and its output; may be called on any thread."""
-
-
-@runtime_checkable
-class AnswersEach(Protocol):
-    """A reward that scores batches, and can say each output as soon as it is known."""
-
-    async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
-        """Answer every sample."""
-        ...
 
 
 class Answers:

@@ -15,14 +15,14 @@ from typing import Protocol, cast
 import cloudpickle
 
 from rayreward.batches import OutputBatch
-from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation, score_guarded
+from rayreward.boundary import AnswersEach, answer_rest_of, can_answer_each, score_guarded
 from rayreward.condition import Condition
 from rayreward.errors import RewardLoadError
 from rayreward.function import RewardFunction
 from rayreward.grouping import positions_of_groups
 from rayreward.outcome import failed_output
 from rayreward.types import FailureKind, RewardOutput, Sample
-from rayreward.workers.answers import Answers, AnswersEach
+from rayreward.workers.answers import Answers
 from rayreward.workers.outcomes import Outcome, give_up, settled
 from rayreward.workers.patience import LEAST_S, MOST_ASIDE, Patience
 from rayreward.workers.process import ProcessWorker
@@ -166,7 +166,7 @@ class ThreadRunner(InlineRunner):
 
     async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
         """The same; of a reward that answers each sample when it knows it, as soon as none but slow ones are left."""
-        if not isinstance(self._reward, AnswersEach):
+        if not can_answer_each(self._reward):
             return await self.run(samples)
         answers = Answers(len(samples))
         whole = asyncio.get_running_loop().create_task(self._answer(self._reward, samples, answers))
@@ -181,7 +181,7 @@ class ThreadRunner(InlineRunner):
         return answers.outcomes(on_over=whole.cancel)
 
     async def _answer(self, reward: AnswersEach, samples: Sequence[Sample], answers: Answers) -> None:
-        work = asyncio.run_coroutine_threadsafe(_answered(reward, samples, answers), self._started())
+        work = asyncio.run_coroutine_threadsafe(_rest_of(reward, samples, answers), self._started())
         answers.answer_rest((await self._within_deadline(asyncio.wrap_future(work), samples))[0])
 
     def _started(self) -> asyncio.AbstractEventLoop:
@@ -204,14 +204,8 @@ def _answer_lost(answers: Answers, whole: asyncio.Task[None]) -> None:
         answers.answer_rest(failed_output(error))
 
 
-async def _answered(reward: AnswersEach, samples: Sequence[Sample], answers: Answers) -> list[RewardOutput]:
-    """What the samples get that the reward did not answer."""
-    try:
-        await reward.answer_each(samples, answers.answer)
-    except AUTHORS_ERRORS as error:
-        pass_on_cancellation(error)
-        return [failed_output(error)]
-    return [RewardOutput.failed(FailureKind.INVALID_OUTPUT, "the reward gave no output for this sample")]
+async def _rest_of(reward: AnswersEach, samples: Sequence[Sample], answers: Answers) -> list[RewardOutput]:
+    return [await answer_rest_of(reward, samples, answers.answer)]
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -8,6 +8,7 @@ import cloudpickle
 import pytest
 
 from rayreward import RewardFunction, RewardOutput, Sample
+from rayreward.boundary import Answer
 from rayreward.errors import ConfigError
 from rayreward.rewards import CompositeReward, KeywordReward, LengthReward
 from rayreward.testing import ScriptedReward
@@ -169,6 +170,72 @@ def test_a_part_that_compares_groups_sees_those_that_a_gate_stopped() -> None:
     reward = CompositeReward([(passes, 1.0, "passes"), (Rank(), 1.0)], "gate", closed_score=-1.0)
     group = [Sample(prompt=p, response=text, group_id=p, group_size=size) for p, text, size in _GROUPS]
     assert said(reward.score(group)) == [-1.0, 1.0, 2.0, -1.0]
+
+
+class Late(RewardFunction):
+    """Answers at once but for "late" samples, after which it waits to be let; leaves "left" ones out."""
+
+    isolation = "thread"
+    answers_each = True
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        raise NotImplementedError("each is answered by itself")
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
+        late = [at for at, sample in enumerate(samples) if sample.response == "late"]
+        for at, sample in enumerate(samples):
+            if sample.response not in ("late", "left"):
+                answer(at, RewardOutput(1.0))
+        await self.go.wait()
+        for at in late:
+            answer(at, RewardOutput(0.5))
+
+
+class TestAnsweringEach:
+    @pytest.mark.parametrize(
+        ("combine", "expected"),
+        [
+            ("weighted_sum", [1.5, 2.0, 1.0, "invalid_output"]),
+            ("gate", [0.5, 1.0, 0.0, "invalid_output"]),
+            ("first_valid", [1.0, 1.0, 0.0, 1.0]),
+        ],
+    )
+    async def test_a_late_sample_holds_up_no_other(self, combine: Any, expected: list[Any]) -> None:
+        late, form = Late(), ScriptedReward({"bad": 0.0}, default=1.0)
+        reward = CompositeReward({"form": form, "late": late}, combine)
+        known: dict[int, RewardOutput] = {}
+        two = asyncio.Event()
+
+        def answer(at: int, output: RewardOutput) -> None:
+            known[at] = output
+            if {1, 2} <= known.keys():
+                two.set()
+
+        whole = asyncio.create_task(reward.answer_each(samples("late", "a", "bad", "left"), answer))
+        async with asyncio.timeout(10):
+            await two.wait()
+            assert 0 not in known or combine == "first_valid"  # which does not need the late part
+            late.go.set()
+            await whole
+        assert said([known[at] for at in range(4)]) == expected
+
+    def test_it_is_done_where_a_part_can_and_no_other_takes_time(self) -> None:
+        assert CompositeReward([(Late(), 0.5), (LengthReward(1), 0.5)]).answers_each
+        assert CompositeReward([(Late(), 0.5), (CompositeReward({"nested": Late()}), 0.5)]).answers_each
+        assert not CompositeReward([(LengthReward(1), 0.5), (KeywordReward(["a"]), 0.5)]).answers_each
+        for other in (RewardFunction(func=brief), RewardFunction(func=asked, isolation="inline"), Rank()):
+            assert not CompositeReward([(Late(), 0.5), (other, 0.5)]).answers_each
+
+
+def brief(response: str) -> float:
+    return 1.0
+
+
+async def asked(response: str) -> float:
+    return 1.0
 
 
 _GROUPS = (("p", "", 3), ("p", "a", 3), ("p", "bb", 3), ("q", "", 1))

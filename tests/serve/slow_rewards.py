@@ -24,6 +24,7 @@ class AnswersInTurn(RewardFunction):
     """Knows samples one after the other, on its thread; those that are to wait, at the end."""
 
     isolation = "thread"
+    answers_each = True
 
     async def answer_each(self, samples, answer):
         for at, sample in enumerate(samples):

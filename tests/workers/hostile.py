@@ -193,6 +193,7 @@ class EndsItsOwnTask(RewardFunction):
     """Answers the first sample, and cancels the task that it runs in."""
 
     isolation = "thread"
+    answers_each = True
 
     async def answer_each(self, samples: Sequence[Sample], answer: Callable[[int, RewardOutput], None]) -> None:
         answer(0, RewardOutput(1.0))
@@ -206,6 +207,7 @@ class AnswersWhenLet(RewardFunction):
     """Answers as many samples as it is let to."""
 
     isolation = "thread"
+    answers_each = True
 
     def __init__(self) -> None:
         self._let: asyncio.Queue[int] | None = None

@@ -10,6 +10,7 @@ import pytest
 
 from rayreward import RewardFunction, RewardOutput, Sample
 from rayreward.errors import RewardLoadError
+from rayreward.rewards import CompositeReward, LengthReward
 from rayreward.testing import HANG, ScriptedReward
 from rayreward.workers import build_runner
 from rayreward.workers.outcomes import settled
@@ -184,6 +185,20 @@ class TestAnsweringEach:
         beginning = asyncio.create_task(runner.begin(samples(*"a" * (MOST_ASIDE + 3))))
         await asyncio.wait({beginning}, timeout=0.1)
         assert not beginning.done()
+        reward.let(3)
+        outcomes = await beginning
+        assert [isinstance(one, RewardOutput) for one in outcomes] == [True] * 3 + [False] * MOST_ASIDE
+        reward.let(MOST_ASIDE)
+        assert said(await settled(outcomes)) == [float(at) for at in range(MOST_ASIDE + 3)]
+        await runner.stop()
+
+    async def test_a_composite_of_such_a_reward_does_too(self) -> None:
+        reward = hostile.AnswersWhenLet()
+        composite = CompositeReward([(reward, 1.0, "let"), (LengthReward(target=1), 0.0)])
+        runner = ThreadRunner(composite, timeout_s=60.0, patience_s=0.01)
+        await runner.start()
+        beginning = asyncio.create_task(runner.begin(samples(*"a" * (MOST_ASIDE + 3))))
+        await asyncio.wait({beginning}, timeout=0.1)
         reward.let(3)
         outcomes = await beginning
         assert [isinstance(one, RewardOutput) for one in outcomes] == [True] * 3 + [False] * MOST_ASIDE
