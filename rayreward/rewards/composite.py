@@ -138,6 +138,8 @@ class CompositeReward(RewardFunction):
             samples: what to score.
             answer: called with a position and its output, on whatever thread knows it.
         """
+        if not samples:
+            return
         table = _Table(self.parts, self.rule, answer, [{} for _ in samples])
         if self.rule.method in ("gate", "first_valid"):
             await self._in_turn(samples, table)
