@@ -27,9 +27,6 @@ from rayreward.serve.lost_model import ModelLostError
 _RETRY_PAUSES_S = (0.0, 0.2, 1.0, 3.0)
 """Before each further attempt: a replica that is replaced is back after one to three seconds."""
 
-_MOST_LOST_MODELS = 1
-"""That a call may outlive."""
-
 _answers_largely: weakref.WeakSet[Any] = weakref.WeakSet()
 """Handles of which an answer once was too large for gRPC: asked that way again, each would be scored twice."""
 
@@ -57,7 +54,7 @@ async def call_handle(handle: Any, method: str, *args: Any, **kwargs: Any) -> An
     packed = [_Packed(arg) if isinstance(arg, list) else arg for arg in args]
     is_direct = _may_go_directly(handle, packed)
     lost: Exception | None = None
-    lost_models = 0
+    has_lost_a_model = False
     for pause_s in (None, *_RETRY_PAUSES_S):
         if pause_s is not None:
             await asyncio.sleep(pause_s)
@@ -67,10 +64,10 @@ async def call_handle(handle: Any, method: str, *args: Any, **kwargs: Any) -> An
         except (ActorDiedError, ActorUnavailableError) as error:
             lost = error
         except ModelLostError as error:
-            lost_models += 1
-            if lost_models > _MOST_LOST_MODELS:
+            if has_lost_a_model:
                 raise
-            lost = error
+            lost, has_lost_a_model = error, True
+            kwargs.pop("replica", None)  # the one that was named is about to end
         except AioRpcError as error:
             if error.code() is not StatusCode.RESOURCE_EXHAUSTED:
                 raise
@@ -80,7 +77,6 @@ async def call_handle(handle: Any, method: str, *args: Any, **kwargs: Any) -> An
             response.cancel()
             raise
         is_direct = False
-        kwargs.pop("replica", None)  # the one that was named is the one that is lost
     attempts = len(_RETRY_PAUSES_S) + 1
     raise ServiceUnavailableError(f"the replica was lost in each of {attempts} attempts: {lost}") from lost
 

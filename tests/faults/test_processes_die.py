@@ -66,20 +66,11 @@ async def test_a_replica_that_stands_still_for_a_while_is_waited_for(service: Se
     load.ledger.check()
 
 
-async def test_a_replica_that_hangs_for_good_is_replaced_and_its_samples_are_scored_elsewhere(service: Service) -> None:
+@pytest.mark.parametrize("deployment", ["steady", "router"])
+async def test_one_that_hangs_for_good_is_replaced_and_costs_nobody_a_sample(service: Service, deployment: str) -> None:
     async with Load(service.callers("steady")) as load:
         await load.goes_on(40)
-        hung = victims.replicas("steady")[0]
-        hung.suspend()
-        await asyncio.to_thread(hung.wait, 150)
-        await load.goes_on(100)
-    load.ledger.check()
-
-
-async def test_a_router_that_hangs_for_good_is_replaced(service: Service) -> None:
-    async with Load(service.callers("steady")) as load:
-        await load.goes_on(40)
-        hung = victims.replicas("router")[0]
+        hung = victims.replicas(deployment)[0]
         hung.suspend()
         await asyncio.to_thread(hung.wait, 150)
         await load.goes_on(100)

@@ -181,9 +181,6 @@ class Late(RewardFunction):
     def __init__(self) -> None:
         self.go = asyncio.Event()
 
-    async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
-        raise NotImplementedError("each is answered by itself")
-
     async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
         late = [at for at, sample in enumerate(samples) if sample.response == "late"]
         for at, sample in enumerate(samples):

@@ -178,27 +178,15 @@ class TestAnsweringEach:
             assert said(await settled(outcomes)) == [1.0, "cancelled"]
         await runner.stop()
 
-    async def test_a_call_that_is_slow_as_a_whole_is_waited_for_until_few_samples_are_left(self) -> None:
+    @pytest.mark.parametrize("is_part", [False, True])
+    async def test_a_call_that_is_slow_as_a_whole_is_waited_for_until_few_samples_are_left(self, is_part: bool) -> None:
         reward = hostile.AnswersWhenLet()
-        runner = ThreadRunner(reward, timeout_s=60.0, patience_s=0.01)
+        composite = CompositeReward([(reward, 1.0, "let"), (LengthReward(target=1), 0.0)])
+        runner = ThreadRunner(composite if is_part else reward, timeout_s=60.0, patience_s=0.01)
         await runner.start()
         beginning = asyncio.create_task(runner.begin(samples(*"a" * (MOST_ASIDE + 3))))
         await asyncio.wait({beginning}, timeout=0.1)
         assert not beginning.done()
-        reward.let(3)
-        outcomes = await beginning
-        assert [isinstance(one, RewardOutput) for one in outcomes] == [True] * 3 + [False] * MOST_ASIDE
-        reward.let(MOST_ASIDE)
-        assert said(await settled(outcomes)) == [float(at) for at in range(MOST_ASIDE + 3)]
-        await runner.stop()
-
-    async def test_a_composite_of_such_a_reward_does_too(self) -> None:
-        reward = hostile.AnswersWhenLet()
-        composite = CompositeReward([(reward, 1.0, "let"), (LengthReward(target=1), 0.0)])
-        runner = ThreadRunner(composite, timeout_s=60.0, patience_s=0.01)
-        await runner.start()
-        beginning = asyncio.create_task(runner.begin(samples(*"a" * (MOST_ASIDE + 3))))
-        await asyncio.wait({beginning}, timeout=0.1)
         reward.let(3)
         outcomes = await beginning
         assert [isinstance(one, RewardOutput) for one in outcomes] == [True] * 3 + [False] * MOST_ASIDE
