@@ -15,6 +15,8 @@ from rayreward.serve.cluster import EmbeddedCluster
 from tests import victims
 from tests.models.checkpoints import make_openrlhf_checkpoint
 
+pytest.importorskip("torch")
+
 pytestmark = [pytest.mark.ray, pytest.mark.vllm]
 
 APP = "reward-model-vllm"
