@@ -3,10 +3,9 @@
 What arrives: lists of `Sample` or `RewardOutput`. What leaves: lists that are read like any other, pickle as one list
 a field, and are made again field by field. It promises that every value comes back equal, in order.
 
-Pickled one by one, 1,024 samples of 2 KB took 3.2 us each to write and 2.8 us to read, outputs 7.1 and 5.0 us; as
-columns 1.4 and 0.9, and (where they share their times) 1.3 and 0.8 us, in one process under Python 3.11.
-A field whose value is one and the same object in the
-whole batch (None, a version, the times of a burst) travels once.
+Pickled one by one as Ray does it, 1,024 samples of 2 KB take 1.3 us each to write and 1.7 us to read, outputs 1.9 and
+0.6; as columns 0.6 and 0.6, and 0.5 and 0.5 (one process, Python 3.11). A field whose value is one and the same object
+in the whole batch (None, a version, the times of a burst) travels once.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
+from operator import is_
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from rayreward.types import FailureKind, RewardOutput, Sample, Timings
@@ -38,11 +38,16 @@ class _Batch(list[T], Generic[T]):
     @classmethod
     def of_columns(cls, count: int, columns: Sequence[Column]) -> Self:
         """The rows of `count` values a field, in the order of the fields."""
-        rows = list(map(object.__new__, repeat(cls.row, count)))
+        rows = cls._blank(count)
         for name, (is_same, values) in zip(cls.row.__slots__, columns, strict=True):
             # The slot's own setter, run by C code: a frozen value's other way in.
             _exhaust(map(getattr(cls.row, name).__set__, rows, repeat(values) if is_same else values))
         return cls(rows)
+
+    @classmethod
+    def _blank(cls, count: int) -> list[Any]:
+        """Rows whose fields are yet to be set."""
+        return list(map(object.__new__, repeat(cls.row, count)))
 
     def columns(self) -> list[Column]:
         """The values by field."""
@@ -80,13 +85,17 @@ class OutputBatch(_Batch[RewardOutput]):
         timings: Timings | Sequence[Timings] | None = None,
     ) -> Self:
         """The same outputs with their version or their times set: one for all, or one each."""
-        batch = cls(outputs)
-        columns = batch.columns()
+        outputs = list(outputs)
+        rows = cls._blank(len(outputs))
+        stamps: dict[str, Iterable[Any]] = {}
         if version is not None:
-            columns[_VERSION] = True, version
+            stamps["version"] = repeat(version)
         if timings is not None:
-            columns[_TIMINGS] = isinstance(timings, Timings), timings
-        return cls.of_columns(len(batch), columns)
+            stamps["timings"] = repeat(timings) if isinstance(timings, Timings) else timings
+        for name in RewardOutput.__slots__:
+            slot = getattr(RewardOutput, name)
+            _exhaust(map(slot.__set__, rows, stamps.get(name) or map(slot.__get__, outputs)))
+        return cls(rows)
 
 
 class EarlyBatch(OutputBatch):
@@ -146,12 +155,9 @@ NOT_KNOWN_YET = RewardOutput.failed(
 )
 """What stands in an `EarlyBatch` for an output that is missing."""
 
-_VERSION = RewardOutput.__slots__.index("version")
-_TIMINGS = RewardOutput.__slots__.index("timings")
-
 
 def _column(values: list[Any]) -> Column:
-    if values and len(set(map(id, values))) == 1:
+    if values and all(map(is_, values, repeat(values[0]))):
         return True, values[0]
     return False, values
 

@@ -64,6 +64,8 @@ def to_output(value: Any) -> RewardOutput:
 
 
 def _convert(value: Any) -> RewardOutput:
+    if isinstance(value, float):  # as mostly
+        return RewardOutput.checked(finite_score(value))
     if isinstance(value, RewardOutput):
         return value
     if value is None:
@@ -72,7 +74,7 @@ def _convert(value: Any) -> RewardOutput:
         return RewardOutput(finite_score(value[0]), as_metrics(value[1]))
     if isinstance(value, Mapping):
         return _convert_mapping(value)
-    return RewardOutput(finite_score(value))
+    return RewardOutput.checked(finite_score(value))
 
 
 def _convert_mapping(value: Mapping[str, Any]) -> RewardOutput:

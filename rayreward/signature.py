@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
 from rayreward.errors import ConfigError, InvalidInputError, did_you_mean
@@ -19,16 +20,16 @@ Mode = Literal["pointwise", "batch", "group"]
 _POINTWISE: dict[str, Callable[[Sample], Any]] = {
     "messages": lambda sample: list(sample.messages),
     "original_messages": lambda sample: list(sample.original_messages),
-    "prompt": lambda sample: sample.prompt,
-    "response": lambda sample: sample.response,
-    "completion": lambda sample: sample.response,
-    "query": lambda sample: sample.text,
-    "label": lambda sample: sample.label,
-    "ground_truth": lambda sample: sample.label,
+    "prompt": attrgetter("prompt"),
+    "response": attrgetter("response"),
+    "completion": attrgetter("response"),
+    "query": attrgetter("text"),
+    "label": attrgetter("label"),
+    "ground_truth": attrgetter("label"),
     "metadata": lambda sample: dict(sample.metadata),
-    "steps": lambda sample: sample.steps,
-    "token_ids": lambda sample: sample.token_ids,
-    "id": lambda sample: sample.id,
+    "steps": attrgetter("steps"),
+    "token_ids": attrgetter("token_ids"),
+    "id": attrgetter("id"),
     "sample": lambda sample: sample,
     "trajectory": lambda sample: sample,
 }
@@ -96,10 +97,10 @@ class Signature:
         return self._complete(arguments)
 
     def _complete(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        missing = sorted(self.required - arguments.keys())
+        missing = [name for name in self.required if name not in arguments]
         if missing:
             raise InvalidInputError(
-                f"the reward needs {missing[0]!r}, which is neither a field nor a metadata column of the sample; "
+                f"the reward needs {min(missing)!r}, which is neither a field nor a metadata column of the sample; "
                 f"send it in metadata or configure it as an argument"
             )
         return arguments

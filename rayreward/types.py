@@ -332,9 +332,11 @@ class RewardOutput:
         put(self, "timings", timings)
 
     @classmethod
-    def checked(cls, score: float, metrics: Mapping[str, MetricRewardOutput], reason: str) -> RewardOutput:
+    def checked(
+        cls, score: float, metrics: Mapping[str, MetricRewardOutput] | None = None, reason: str | None = None
+    ) -> RewardOutput:
         """An output of what is known to be right, a finite float among it: a third of the time, and nothing copied."""
-        return _restore_output(score, reason, metrics, (), (), {}, None, None, None)
+        return _restore_output(score, reason, {} if metrics is None else metrics, (), (), {}, None, None, None)
 
     @classmethod
     def failed(cls, kind: FailureKind, message: str, *, component: str | None = None, **fields: Any) -> RewardOutput:

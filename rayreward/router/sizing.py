@@ -5,8 +5,8 @@ of samples. A call costs milliseconds of CPU whatever it carries, so it should c
 waits should be spread over the replicas that are free, so that none stands idle while another has it all. Where the
 two disagree, the first one wins: a trivial reward's thousand samples travel in one call.
 
-Where a replica takes its calls in turn, a second one only waits there for the first. It then leaves early only when it
-cannot grow any more; else what comes meanwhile travels with it.
+Where a replica takes its calls in turn, a second one only waits there for the first. It leaves early only when it
+carries so much that it takes a while on its way; else what comes meanwhile travels with it.
 
 Pure: no clock, no queue.
 """
@@ -24,6 +24,11 @@ USUAL_SAMPLES = 256
 
 MOST_SAMPLES = 2048
 """Where a sample costs so little that even these are no work: a lost replica loses no more."""
+
+AHEAD_SAMPLES = 512
+"""With so many a call is under way for longer than it costs (2 ms of CPU a hop, and 5 for these samples of 2 KB): it is
+sent while its replica is busy with another. A burst of 1,024 trivial samples then has a tenth more samples a second for
+the same CPU; with 256, for a sixth more."""
 
 _FADING = 0.5
 """Of what earlier calls took, at each new one: some three calls are remembered, large ones more than small ones."""
@@ -87,7 +92,7 @@ class BatchSizer:
         most = min(max(enough, USUAL_SAMPLES), self._most_samples)
         if self.takes_turns:
             free_replicas = self._spread.replica_count - busy_slots
-            if free_replicas <= 0 and waiting < most:
+            if free_replicas <= 0 and waiting < min(most, AHEAD_SAMPLES):
                 return 0
         else:
             free_replicas = min(-(-free_slots // self._spread.slots_per_replica), self._spread.replica_count)

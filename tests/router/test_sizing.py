@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rayreward.router.sizing import MOST_SAMPLES, USUAL_SAMPLES, BatchSizer, Spread
+from rayreward.router.sizing import AHEAD_SAMPLES, MOST_SAMPLES, USUAL_SAMPLES, BatchSizer, Spread
 
 ONE = Spread(replica_count=1, slots_per_replica=2)
 FOUR = Spread(replica_count=4, slots_per_replica=2)
@@ -61,6 +61,13 @@ def test_a_call_that_would_only_wait_in_its_replica_grows_here_instead() -> None
     assert sizer.size(waiting=32, free_slots=2) == 32
     assert sizer.size(waiting=32, free_slots=1, busy_slots=1) == 0
     assert sizer.size(waiting=USUAL_SAMPLES, free_slots=1, busy_slots=1) == USUAL_SAMPLES
+
+
+def test_a_call_that_takes_a_while_on_its_way_leaves_while_its_replica_is_busy() -> None:
+    sizer = sizer_of(ONE, sample_s=1e-6)
+    sizer.takes_turns = True
+    assert sizer.size(waiting=AHEAD_SAMPLES - 1, free_slots=1, busy_slots=1) == 0
+    assert sizer.size(waiting=AHEAD_SAMPLES, free_slots=1, busy_slots=1) == AHEAD_SAMPLES
 
 
 def test_of_replicas_that_take_turns_those_without_a_call_share_what_waits() -> None:
