@@ -121,7 +121,7 @@ class LengthReward(RewardFunction):
         count = self._counter.length_of(trajectory)
         distance = (count - self.target_length) / self.tolerance
         score = math.exp(-distance * distance / 2) if self.reward_type == "gaussian" else max(0.0, 1.0 - abs(distance))
-        return RewardOutput(score, reason=f"{count} {self.unit}, target {self.target_length}")
+        return RewardOutput.checked(score, reason=f"{count} {self.unit}, target {self.target_length}")
 
     def _on_the_wave(self, trajectory: Trajectory, cosine: _Cosine) -> RewardOutput:
         metrics = {}

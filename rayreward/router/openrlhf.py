@@ -184,7 +184,7 @@ class OpenRLHFRoute:
             for group, score in zip(groups, scores, strict=True):
                 means.finish(run or _NO_RUN, group, score, now_s=ended_s)
             self._announce()
-        if _unavailable(outputs):
+        if None in scores and _unavailable(outputs):
             self._router.note_unavailable(run)
         return outputs
 

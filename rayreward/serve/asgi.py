@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -104,22 +105,23 @@ def _too_large(found_bytes: int, limit_bytes: int) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What is sent back."""
 
     body: bytes
     status: int = 200
     media_type: bytes = b"application/json"
-    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    headers: Mapping[bytes, bytes] = MappingProxyType({})
 
     async def send(self, scope: Scope, send: Send) -> None:
         """At once where the server can, else start and body."""
-        headers = {b"content-type": self.media_type, b"content-length": b"%d" % len(self.body), **self.headers}
         extensions = scope.get("extensions")
         if extensions is not None and WHOLE_ANSWER in extensions:
             send_whole: SendWhole = extensions[WHOLE_ANSWER]
-            head = b"".join([b"%b: %b\r\n" % header for header in headers.items()])
+            head = b"content-type: %b\r\ncontent-length: %d\r\n" % (self.media_type, len(self.body))
+            if self.headers:
+                head += b"".join([b"%b: %b\r\n" % header for header in self.headers.items()])
             return await send_whole(self.status, head, self.body)
+        headers = {b"content-type": self.media_type, b"content-length": b"%d" % len(self.body), **self.headers}
         await send({"type": "http.response.start", "status": self.status, "headers": list(headers.items())})
         await send({"type": "http.response.body", "body": self.body})

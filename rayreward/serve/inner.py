@@ -54,7 +54,7 @@ def send_to(runner: Runner, now: Callable[[], float]) -> Send:
         started_s = now()
         outputs = await runner.run(batch)
         taken_s = now() - started_s
-        timings = Timings(scored_s=taken_s, computed_s=taken_s, batch_samples=len(batch))
-        return OutputBatch([output.stamped(version=runner.version, timings=timings) for output in outputs])
+        timings, version = Timings(0.0, taken_s, taken_s, len(batch)), runner.version
+        return OutputBatch([output.stamped(version=version, timings=timings) for output in outputs])
 
     return send

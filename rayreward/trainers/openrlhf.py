@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -43,8 +42,7 @@ END_TOKENS = (
 """Trailing special tokens that are no part of what the model said. OpenRLHF decodes with them kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class RewardRequest:
+class RewardRequest(NamedTuple):
     """One request: a sample, or the failure of a malformed one, a query."""
 
     items: list[Sample | RewardOutput]
@@ -149,12 +147,12 @@ def sample_of(
 
 
 def _sample(query: str, prompt: str, label: Any, group_id: str | None, group_size: int | None) -> Sample:
-    return Sample(
-        prompt=prompt,
-        response=strip_end_tokens(response_of(query, prompt)),
-        label=None if label == "" else label,
+    return Sample.checked(
+        prompt,
+        strip_end_tokens(response_of(query, prompt)),
+        None if label == "" else label,
         # The text as it came: models that were trained on it need every special token where it was.
-        metadata={"query": query},
+        {"query": query},
         group_id=group_id,
         group_size=group_size,
     )
@@ -189,16 +187,15 @@ def strip_end_tokens(text: str) -> str:
         '42'
     """
     stripped = text.rstrip()
-    while True:
-        token = next((token for token in END_TOKENS if stripped.endswith(token)), None)
-        if token is None:
-            return stripped if stripped != text.rstrip() else text
+    if not stripped.endswith(END_TOKENS):  # as mostly
+        return text
+    while (token := next((token for token in END_TOKENS if stripped.endswith(token)), None)) is not None:
         stripped = stripped[: -len(token)].rstrip()
+    return stripped
 
 
-@dataclass(frozen=True, slots=True)
-class TrainerAnswer:
-    """What OpenRLHF is told of one sample.
+class TrainerAnswer(NamedTuple):
+    """What OpenRLHF is told of one sample. A tuple, for one is made for every sample.
 
     Attributes:
         reward: finite, always; what advantages are computed from.

@@ -109,9 +109,10 @@ class InlineRunner:
         if not self._is_plain:
             return await self._within_deadline(score_guarded(self._reward.ascore, samples), samples)
         begun = self._reward._begin_all(samples)
-        if all(isinstance(one, RewardOutput) for one in begun):
-            return OutputBatch(cast(list[RewardOutput], begun))  # done before a deadline could be looked at
-        return await self._within_deadline(self._reward._finish_all(begun), samples)
+        for one in begun:
+            if not isinstance(one, RewardOutput):
+                return await self._within_deadline(self._reward._finish_all(begun), samples)
+        return OutputBatch(cast(list[RewardOutput], begun))  # done before a deadline could be looked at
 
     async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
         """One output a sample, in order: here, all are waited for."""
