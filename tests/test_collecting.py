@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import gc
+import pickle
 from collections.abc import Iterator
 
 import pytest
 
+from rayreward import HttpClient
 from rayreward.collecting import BURST_OBJECTS, collect_seldom
 
 
@@ -48,3 +50,12 @@ def test_what_somebody_sets_meanwhile_stays() -> None:
     gc.set_threshold(1_000, 10, 10)
     del owner
     assert gc.get_threshold() == (1_000, 10, 10)
+
+
+def test_it_looks_seldom_where_a_client_lives_or_one_that_travelled_here() -> None:
+    client = HttpClient()
+    travelled = pickle.loads(pickle.dumps(client))
+    del client
+    assert gc.get_threshold() == (BURST_OBJECTS, 10, 10)
+    del travelled
+    assert gc.get_threshold() == (700, 10, 10)

@@ -89,6 +89,13 @@ class TestSample:
         columns["source"] = "other"
         assert sample.metadata == {"source": "gsm8k"}
 
+    def test_made_of_what_is_known_to_be_right_it_is_the_same(self) -> None:
+        made = Sample.checked("2 + 2?", "4", "4", {"query": "2 + 2? 4"}, group_id="g", group_size=8)
+        fields = {"label": "4", "metadata": {"query": "2 + 2? 4"}, "group_id": "g", "group_size": 8}
+        assert made == Sample(prompt="2 + 2?", response="4", **fields)
+        assert Sample.checked("", "4") == Sample(response="4")
+        assert Sample.checked("", "4").metadata is not Sample.checked("", "4").metadata
+
     def test_is_frozen(self) -> None:
         with pytest.raises(AttributeError):
             Sample(response="4").response = "5"  # type: ignore[misc]
@@ -206,6 +213,12 @@ class TestRewardOutput:
 
     def test_takes_tensors_as_token_rewards(self) -> None:
         assert RewardOutput(1.0, token_rewards=torch.tensor([0.5, 1.0])).token_rewards == (0.5, 1.0)
+
+    def test_made_of_what_is_known_to_be_right_it_is_the_same(self) -> None:
+        metrics = {"format": MetricRewardOutput(0.5, "no box")}
+        assert RewardOutput.checked(0.5, metrics, "half") == RewardOutput(0.5, metrics, reason="half")
+        assert RewardOutput.checked(0.5) == RewardOutput(0.5)
+        assert RewardOutput.checked(0.5).metrics is not RewardOutput.checked(0.5).metrics
 
     def test_is_stamped_without_losing_anything(self) -> None:
         output = RewardOutput(0.5, {"a": 1.0}, reason="r", token_rewards=[1], step_rewards=[2], metadata={"k": 1})

@@ -19,6 +19,7 @@ import httpx
 import msgspec
 
 from rayreward.client.base import RewardClient
+from rayreward.collecting import collect_seldom
 from rayreward.errors import (
     AuthenticationError,
     BackpressureError,
@@ -64,6 +65,8 @@ _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 class HttpClient(RewardClient):
     """Scores by a service's URL.
 
+    While one lives, this process's cyclic collector looks seldom; see `rayreward.collecting`.
+
     Args:
         url: the service's root (``http://host:8000``); or, with `is_endpoint`, one reward's own URL.
         token: bearer token; else the environment's RAYREWARD_TOKEN, read wherever the client is used: it never travels.
@@ -89,12 +92,14 @@ class HttpClient(RewardClient):
         self._url, self._is_endpoint, self._timeout_s = _checked(url), is_endpoint, timeout_s
         self._token, self._transport, self._sleep, self._format = token, transport, sleep, format
         self._pools: _Pools = weakref.WeakKeyDictionary()
+        collect_seldom(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_pools"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _pools=weakref.WeakKeyDictionary())
+        collect_seldom(self)
 
     async def arewards(self) -> list[RewardInfo]:
         """What the service lists."""

@@ -26,6 +26,7 @@ from rayreward.errors import ConfigError, shown
 from rayreward.function import RewardFunction
 from rayreward.router.backlog import Backlog, BacklogMemory
 from rayreward.router.facts import RewardFacts, call_tokens
+from rayreward.serve.heap import keep_heap
 from rayreward.serve.lost_model import LostModel
 from rayreward.serve.running import this_replica
 from rayreward.serve.starting import telling_start
@@ -59,6 +60,7 @@ class RewardReplica:
     _runner: ReplaceableRunner | None = None
 
     async def __init__(self, spec: RewardSpec, blob: bytes | None = None) -> None:  # type: ignore[misc]
+        keep_heap()
         self._spec = self._served_spec = spec
         self._is_shipped = blob is not None
         self._reward: RewardFunction = spec.build() if blob is None else cloudpickle.loads(blob)

@@ -34,6 +34,7 @@ from rayreward.router.stats import RouterStats
 from rayreward.router.versions import VersionedLane
 from rayreward.serve.calls import call_handle
 from rayreward.serve.door import Door
+from rayreward.serve.heap import keep_heap
 from rayreward.serve.inner import open_inner_lane
 from rayreward.serve.kept import KeptRollouts
 from rayreward.serve.kept_means import KeptMeans
@@ -61,6 +62,7 @@ class RewardService:
 
     async def __init__(self, config: ServiceConfig, handles: Mapping[str, Any]) -> None:  # type: ignore[misc]
         collect_seldom(self)
+        keep_heap()
         log = RewardLog(config.log_dir, writer=_replica_name()) if config.log_dir else None
         opened = _Opened(handles, KeptRollouts(_app_name()), log)
         lanes = {spec.name: await opened.versions(spec) for spec in config.rewards}
