@@ -318,8 +318,9 @@ class RewardFunction:
                 value = self._function(**signature.arguments(sample, self.arguments))
         except AUTHORS_ERRORS as error:  # the boundary: whatever an author's code raises is this sample's
             return self._failed(error)
-        # A float is told apart first: what else it could be takes as long to find out as a trivial reward.
-        return value if type(value) is not float and inspect.isawaitable(value) else to_output(value)
+        if isinstance(value, (float, RewardOutput)):  # as mostly: whether it is awaitable takes as long to find out
+            return to_output(value)
+        return value if inspect.isawaitable(value) else to_output(value)
 
     async def _finish(self, begun: Awaitable[Any]) -> RewardOutput:
         try:

@@ -7,7 +7,6 @@ router's work on a single sample.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -55,12 +54,10 @@ class Request:
         return ""
 
     @property
-    def query(self) -> Mapping[str, str]:
-        """The query's parameters by name."""
-        text = self._scope.get("query_string", b"")
-        if not text:
-            return _NO_PARAMETERS
-        return _parameters(text) if len(text) <= KEPT_CHARS else _parameters.__wrapped__(text)
+    def query_string(self) -> bytes:
+        """The query as sent; see `parameters_of`."""
+        text: bytes = self._scope.get("query_string", b"")
+        return text
 
     async def body(self, limit_bytes: int) -> bytes:
         """The whole body.
@@ -89,13 +86,9 @@ class Request:
                 return b"".join(chunks)
 
 
-_NO_PARAMETERS: Mapping[str, str] = {}
-
-
-@functools.lru_cache(maxsize=256)
-def _parameters(query: bytes) -> Mapping[str, str]:
-    # A training asks with the same query for every sample.
-    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+def parameters_of(query_string: bytes) -> dict[str, str]:
+    """A query's parameters by name."""
+    return dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True))
 
 
 def _too_large(found_bytes: int, limit_bytes: int) -> str:

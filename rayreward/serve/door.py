@@ -33,7 +33,7 @@ from rayreward.router.config import Limits
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Router
 from rayreward.router.terms import priority_of
-from rayreward.serve.asgi import KEPT_CHARS, Answer, ClientGoneError, Request
+from rayreward.serve.asgi import KEPT_CHARS, Answer, ClientGoneError, Request, parameters_of
 from rayreward.serve.openapi import openapi_document
 from rayreward.trainers.openrlhf import decode_request
 from rayreward.trainers.openrlhf import encode_answer as encode_openrlhf_answer
@@ -97,8 +97,9 @@ class Door:
         self._router, self._openrlhf, self._limits, self._token_sha256 = router, openrlhf, limits, token_sha256
         self.service = ServiceBody()
         self._refused_priorities = set[str]()
-        # A training asks by the same path for every sample; which paths there are, others may invent.
+        # A training asks by the same path and query for every sample; which there are, others may invent.
         self._handler_of = lru_cache(maxsize=_ROUTES_KEPT)(self._find_handler)
+        self._trainers_query = lru_cache(maxsize=_ROUTES_KEPT)(self._read_trainers_query)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as an ASGI application, whatever happens."""
@@ -213,19 +214,21 @@ class Door:
         name, _ = self._router.lane(reward)
         asked = decode_request(await request.body(self._limits.max_request_bytes))
         self._check_count(len(asked.items))
-        query = request.query
-        size = query.get("group_size", "")
-        answers = await self._openrlhf.answer(
-            name,
-            asked,
-            run=query.get("run"),
-            group_size=int(size) if size.isdecimal() else None,
-            priority=self._trainers_priority(request, query.get("priority") or "train"),
-        )
+        query = request.query_string
+        read = self._trainers_query if len(query) <= KEPT_CHARS else self._read_trainers_query
+        run, group_size, priority = read(query)
+        answers = await self._openrlhf.answer(name, asked, run=run, group_size=group_size, priority=priority)
         return Answer(encode_openrlhf_answer(answers))
 
-    def _trainers_priority(self, request: Request, text: str) -> Priority:
-        """What an OpenRLHF URL asks for. One that asks for what there is not is told so in the log, once.
+    def _read_trainers_query(self, query_string: bytes) -> tuple[str | None, int | None, Priority]:
+        """What an OpenRLHF URL says: the run, how many samples a prompt has, and the priority."""
+        query = parameters_of(query_string)
+        size = query.get("group_size", "")
+        priority = self._trainers_priority(query.get("priority") or "train")
+        return query.get("run"), int(size) if size.isdecimal() else None, priority
+
+    def _trainers_priority(self, text: str) -> Priority:
+        """One that asks for what there is not is told so in the log, once.
 
         Its samples are a training's all the same: a refused request is a lost reward there, and kills the run.
         """
@@ -234,7 +237,7 @@ class Door:
         except InvalidInputError as error:
             if text not in self._refused_priorities and len(self._refused_priorities) < _MAX_TOLD:
                 self._refused_priorities.add(text)
-                _log.warning("%s: %s. Its samples are served as 'train'", request.path, error)
+                _log.warning("a training's URL: %s. Its samples are served as 'train'", error)
         return "train"
 
     def _check_count(self, count: int) -> None:
