@@ -41,6 +41,16 @@ class _Packed:
         return pickle.loads, (self.blob,)
 
 
+def route_here(handle: Any) -> None:
+    """Have the calls of a handle that nobody has used yet be routed on the running event loop, not on Serve's thread.
+
+    The loop owns the handle from now on, so it should live as long as its process. In the router, whose loop answers
+    HTTP, the two threads wait for one another: without the second one it answers a fifth more requests a second (64 and
+    256 at once, Ray 2.55).
+    """
+    handle._init(_run_router_in_separate_loop=False)
+
+
 async def call_handle(handle: Any, method: str, *args: Any, **kwargs: Any) -> Any:
     """The result of a handle's method.
 

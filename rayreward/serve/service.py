@@ -32,7 +32,7 @@ from rayreward.router.shadows import telling
 from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import RouterStats
 from rayreward.router.versions import VersionedLane
-from rayreward.serve.calls import call_handle
+from rayreward.serve.calls import call_handle, route_here
 from rayreward.serve.door import Door
 from rayreward.serve.heap import keep_heap
 from rayreward.serve.inner import open_inner_lane
@@ -64,6 +64,8 @@ class RewardService:
         collect_seldom(self)
         keep_heap()
         log = RewardLog(config.log_dir, writer=_replica_name()) if config.log_dir else None
+        for handle in handles.values():
+            route_here(handle)
         opened = _Opened(handles, KeptRollouts(_app_name()), log)
         lanes = {spec.name: await opened.versions(spec) for spec in config.rewards}
         self._router = Router(lanes, main_reward=config.main_reward, log=log, admission=config.admission)
