@@ -31,7 +31,8 @@ from measuring import cpu_s_of, load, report, spreads, started_processes, target
 from rayreward.grading.extract import extract_answer
 from rayreward.grading.reader import read_answer
 from rayreward.rewards.math import MathReward, _gold_from_text
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 TIMEOUT_S = 3.0

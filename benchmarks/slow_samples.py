@@ -24,9 +24,10 @@ from rayreward.router.facts import RewardFacts
 from rayreward.router.lane import open_lane
 from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.terms import Terms
+from rayreward.sample import Sample
 from rayreward.serve.replica import RewardReplica
 from rayreward.spec import RewardSpec
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 
 TIMEOUT_S = 3.0
 HEALTHY = 63

@@ -21,17 +21,9 @@ if TYPE_CHECKING:
     from rayreward.decorator import reward_function
     from rayreward.function import RewardFunction
     from rayreward.messages import Message
+    from rayreward.sample import Sample, Trajectory
     from rayreward.spec import load_reward
-    from rayreward.types import (
-        Failure,
-        FailureKind,
-        MetricRewardOutput,
-        RewardInfo,
-        RewardOutput,
-        Sample,
-        Timings,
-        Trajectory,
-    )
+    from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardInfo, RewardOutput, Timings
 
 __version__ = "0.1.0"
 
@@ -47,9 +39,9 @@ _HOMES = {
     "RewardFunction": "rayreward.function",
     "RewardInfo": "rayreward.types",
     "RewardOutput": "rayreward.types",
-    "Sample": "rayreward.types",
+    "Sample": "rayreward.sample",
     "Timings": "rayreward.types",
-    "Trajectory": "rayreward.types",
+    "Trajectory": "rayreward.sample",
     "load_reward": "rayreward.spec",
     "reward_function": "rayreward.decorator",
 }

@@ -16,7 +16,8 @@ from itertools import repeat
 from operator import is_
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from rayreward.types import FailureKind, RewardOutput, Sample, Timings
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput, Timings
 
 DIRECT_MAX_BYTES = 3 * 2**20
 """What may travel in one message between processes. A Serve replica refuses messages from 4 MiB on

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from rayreward.outcome import failed_output, to_outputs
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 
 Answer = Callable[[int, RewardOutput], None]
 """Takes a position and its output; may be called on any thread."""

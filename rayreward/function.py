@@ -22,8 +22,9 @@ from rayreward.grouping import missing_members, positions_of_groups
 from rayreward.loading import load_object
 from rayreward.messages import as_messages
 from rayreward.outcome import failed_output, to_output, to_outputs
+from rayreward.sample import Sample, Trajectory
 from rayreward.signature import Signature, read_signature
-from rayreward.types import RewardOutput, Sample, Trajectory
+from rayreward.types import RewardOutput
 from rayreward.versioning import content_version
 
 if TYPE_CHECKING:
@@ -318,9 +319,10 @@ class RewardFunction:
                 value = self._function(**signature.arguments(sample, self.arguments))
         except AUTHORS_ERRORS as error:  # the boundary: whatever an author's code raises is this sample's
             return self._failed(error)
-        if isinstance(value, (float, RewardOutput)):  # as mostly: whether it is awaitable takes as long to find out
-            return to_output(value)
-        return value if inspect.isawaitable(value) else to_output(value)
+        # What it mostly is comes first: whether it can be awaited takes as long to find out as a trivial reward.
+        if not isinstance(value, (float, RewardOutput)) and inspect.isawaitable(value):
+            return value
+        return to_output(value)
 
     async def _finish(self, begun: Awaitable[Any]) -> RewardOutput:
         try:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from rayreward.errors import ConfigError, InvalidInputError, shown
 from rayreward.loading import require_extra
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 LengthUnit = Literal["words", "characters", "tokens"]
 """Words are split at white space."""

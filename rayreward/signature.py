@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from rayreward.errors import ConfigError, InvalidInputError, did_you_mean
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 Mode = Literal["pointwise", "batch", "group"]
 

@@ -41,9 +41,9 @@ from rayreward.router.rollout import Rollout
 from rayreward.router.router import Router
 from rayreward.router.shadows import telling
 from rayreward.router.versions import VersionedLane
+from rayreward.sample import Trajectory
 from rayreward.serve.door import Door
 from rayreward.serve.inner import send_to
-from rayreward.types import Trajectory
 from rayreward.workers import build_runner
 
 __all__ = ["EXIT", "HANG", "ManualClock", "ScriptedReward", "served"]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rayreward.batches import NOT_KNOWN_YET, AskedAgain, EarlyBatch, OutputBatch, SampleBatch
-from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput, Sample, Timings
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput, Timings
 
 CHAT = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]
 SAMPLES = [

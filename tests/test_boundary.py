@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rayreward.boundary import score_guarded
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 SAMPLES = [Sample(response="a"), Sample(response="b")]
 

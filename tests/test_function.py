@@ -13,7 +13,8 @@ import pytest
 from rayreward import RewardFunction, RewardOutput, Sample, reward_function
 from rayreward.errors import AuthenticationError, ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError
 from rayreward.messages import Message
-from rayreward.types import FailureKind, Trajectory
+from rayreward.sample import Trajectory
+from rayreward.types import FailureKind
 
 CHAT = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]
 

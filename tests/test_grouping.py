@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from rayreward.grouping import missing_members, positions_of_groups
-from rayreward.types import FailureKind, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind
 
 
 def test_a_group_is_named_or_is_what_shares_a_prompt() -> None:

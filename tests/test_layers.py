@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "vllm_engine",
         "serve.lost_model",
     ),
-    ("types", "condition"),
+    ("sample", "types", "condition"),
     ("batches",),
     ("outcome", "plain", "signature", "compose", "grouping", "thinking", "lengths"),
     ("boundary", "wire"),
@@ -63,6 +63,7 @@ REACHES_UP = {
 """Imports inside functions that go up, and why; nothing else may."""
 
 WITHOUT_RAY = (
+    "sample",
     "types",
     "function",
     "rewards",

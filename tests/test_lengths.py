@@ -7,7 +7,7 @@ import pytest
 
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.lengths import LengthCounter
-from rayreward.types import Sample
+from rayreward.sample import Sample
 from tests.models.tiny import make_tokenizer
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rayreward.errors import ConfigError, InvalidInputError
+from rayreward.sample import Sample
 from rayreward.signature import read_signature
-from rayreward.types import Sample
 
 SAMPLE = Sample(prompt="q", response="a", label="l", metadata={"source": "gsm8k", "level": 3}, id="7")
 

@@ -11,7 +11,8 @@ import pytest
 
 from rayreward import wire
 from rayreward.errors import InvalidInputError, InvalidOutputError
-from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, Sample, Timings
+from rayreward.sample import Sample
+from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, Timings
 
 CHAT = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": "4"}]
 DEEP = json.loads("[" * 900 + "]" * 900)

@@ -13,10 +13,10 @@ import uvloop
 
 from rayreward.rewards import LengthReward
 from rayreward.router.config import ListenSpec
+from rayreward.sample import Sample
 from rayreward.serve.asgi import Answer, Request
 from rayreward.serve.listener import Listener
 from rayreward.trainers.openrlhf import TrainerAnswer, decode_request, encode_answer
-from rayreward.types import Sample
 
 MAX_BYTES = 2**20
 

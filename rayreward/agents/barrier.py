@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from rayreward.agents.groups import Group
 from rayreward.agents.scorer import Scorer
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import Sample
 
 
 @dataclass(slots=True)

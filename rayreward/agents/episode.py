@@ -15,8 +15,9 @@ from rayreward.agents.groups import Group
 from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
 from rayreward.outcome import failed_output
 from rayreward.plain import plain
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import TrainerAnswer, strip_end_tokens
-from rayreward.types import Failure, FailureKind, Sample
+from rayreward.types import Failure, FailureKind
 from rayreward.wire import refuse_deep_nesting
 
 T = TypeVar("T")

@@ -19,8 +19,9 @@ from rayreward.agents.scorer import Scorer, build_scorer
 from rayreward.client.sync import run_sync
 from rayreward.errors import InvalidInputError
 from rayreward.router.coalescer import Gather
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import TrainerAnswer, sample_of
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 
 _THREADS = min(32, (os.cpu_count() or 1) + 4)
 """Of the pool that OpenRLHF calls from: asyncio's own, whose size nobody sets."""

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from rayreward.agents.binding import Binding
 from rayreward.router.coalescer import Gather
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 
 
 class Scorer(Protocol):

@@ -15,8 +15,9 @@ from rayreward.agents.binding import Binding
 from rayreward.agents.groups import Group, Groups, member_of
 from rayreward.agents.scorer import Scorer, build_scorer, trainer_fields
 from rayreward.errors import InvalidInputError
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import TrainerAnswer, sample_of
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 
 
 class SingleTurnExecutor(SingleTurnAgentExecutor):  # type: ignore[misc]

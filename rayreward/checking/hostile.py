@@ -13,7 +13,8 @@ from typing import Any
 from rayreward.checking.report import Finding, HostileCase, Level, printable
 from rayreward.checking.subject import NOT_TRIED, PATIENCE, Subject, is_fatal
 from rayreward.checking.variants import with_label, with_prompt, with_response
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 
 _HUGE = 1_000_000
 """Characters: what a policy that repeats itself until its limit comes near to, times ten."""

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from rayreward.errors import ConfigError
 from rayreward.grouping import positions_of_groups
+from rayreward.sample import Sample
 from rayreward.scoring import Columns, DataFile
 from rayreward.scoring.columns import LABEL_KEYS
-from rayreward.types import Sample
 
 _MAX_LINES = 20_000
 """Lines that are chosen from: what is behind them in a huge file would only cost memory and time."""

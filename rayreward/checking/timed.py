@@ -11,7 +11,8 @@ import time
 from collections.abc import Sequence
 
 from rayreward.function import RewardFunction
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 WALL_S, CPU_S = "rayreward_check_wall_s", "rayreward_check_cpu_s"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 Texts = Callable[[Sequence[Sample]], list[str] | None]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from rayreward.messages import Message
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 
 def with_response(sample: Sample, response: str) -> Sample:

@@ -21,10 +21,11 @@ from rayreward.cli.output import CHECK_FAILED, OK, say, stdout_kept_for_data, wr
 from rayreward.cli.progress import Reporter, shown_progress
 from rayreward.client import HttpClient, LocalClient, RewardClient, connect
 from rayreward.errors import ConfigError, RayRewardError, UnknownRewardError, did_you_mean
+from rayreward.sample import Sample
 from rayreward.scoring import Columns, DataFile, OutputFile, Summary, score_file
 from rayreward.scoring.find_reward import find_reward
 from rayreward.spec import load_reward
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 
 _REQUESTS_AT_ONCE = 8
 """Requests under way to a service: enough to fill its batches, few enough to leave room for a training."""

@@ -16,7 +16,8 @@ from rayreward.client.sync import run_sync
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.router.prescale import Prescaled
 from rayreward.router.terms import priority_of
-from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput
 
 
 class RewardClient(ABC):

@@ -18,7 +18,8 @@ from rayreward.client.address import RewardAddress
 from rayreward.client.run import RunClient
 from rayreward.client.sync import run_sync
 from rayreward.router.neutral import NeutralMeans
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 _LOOK_PAUSE_S = 0.05
 """Between two looks for a failed sample's siblings: a fraction of what generating one takes."""

@@ -21,8 +21,9 @@ from rayreward.router.coalescer import Coalescer
 from rayreward.router.prescale import Prescaled
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats
+from rayreward.sample import Sample
 from rayreward.serve.calls import call_handle
-from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput
 from rayreward.wire import VersionsChangeBody
 
 _MAX_LANES = 64

@@ -36,7 +36,8 @@ from rayreward.errors import (
 from rayreward.router.prescale import Prescaled
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats
-from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput
 from rayreward.wire import (
     Format,
     PrescaleBody,

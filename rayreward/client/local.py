@@ -14,8 +14,9 @@ from rayreward.client.base import RewardClient
 from rayreward.client.sync import background_loop, keep_inherited, run_sync
 from rayreward.errors import ConfigError, UnknownRewardError, did_you_mean
 from rayreward.function import RewardFunction
+from rayreward.sample import Sample
 from rayreward.spec import load_reward
-from rayreward.types import FailureKind, Priority, RewardInfo, RewardOutput, Sample
+from rayreward.types import FailureKind, Priority, RewardInfo, RewardOutput
 from rayreward.workers import Runner, build_runner
 
 

@@ -31,7 +31,8 @@ from rayreward.errors import (
 from rayreward.outcome import failed_output
 from rayreward.router.coalescer import Coalescer, Send
 from rayreward.router.terms import priority_of
-from rayreward.types import Priority, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import Priority, RewardOutput
 
 _REFUSALS = (UnknownRewardError, AuthenticationError, ConfigError)
 """What no sample is to blame for and no waiting cures."""

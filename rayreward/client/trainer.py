@@ -23,9 +23,10 @@ from rayreward.client.handle import find_app
 from rayreward.client.patience import PAUSE_S, score_patiently
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.coalescer import Coalescer, Gather
+from rayreward.sample import Sample
 from rayreward.serve.calls import call_handle
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 
 Call = Callable[..., Awaitable[Any]]
 

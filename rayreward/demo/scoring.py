@@ -10,7 +10,7 @@ import msgspec
 
 from rayreward.client import HttpClient
 from rayreward.errors import ConfigError
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 
 class Solution(msgspec.Struct):

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rayreward.messages import Message
-from rayreward.types import Failure, FailureKind, Sample
+from rayreward.sample import Sample
+from rayreward.types import Failure, FailureKind
 
 
 @dataclass(frozen=True, slots=True)

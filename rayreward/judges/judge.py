@@ -30,7 +30,8 @@ from rayreward.judges.verdicts import (
     read_text,
     yes_no_logit,
 )
-from rayreward.types import MetricRewardOutput, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import MetricRewardOutput, RewardOutput
 from rayreward.versioning import content_version
 
 VerdictKind = Literal["text", "json", "logprobs", "yes_no"]

@@ -35,7 +35,8 @@ from rayreward.judges.scorecard import (
 )
 from rayreward.judges.verdicts import UnparseableError
 from rayreward.judges.windows import cut_into_windows, one_scale
-from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput
 
 
 class ListwiseJudge(GroupJudge):

@@ -29,7 +29,8 @@ from rayreward.judges.preference import (
 )
 from rayreward.judges.provider import ProviderSettings
 from rayreward.judges.ranking import pairs_to_compare, win_chances
-from rayreward.types import RewardOutput, Sample, Trajectory
+from rayreward.sample import Sample, Trajectory
+from rayreward.types import RewardOutput
 
 Against = Literal["siblings", "label"]
 """What a response is compared with: the other samples of its prompt, or its label, a reference answer."""

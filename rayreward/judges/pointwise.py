@@ -17,7 +17,8 @@ from rayreward.judges.asking import Cost, failure_of
 from rayreward.judges.guard import Fenced, fence
 from rayreward.judges.length_bias import LengthBias
 from rayreward.judges.metered import MeteredEndpoint
-from rayreward.types import FailureKind, RewardOutput, Sample, Trajectory
+from rayreward.sample import Sample, Trajectory
+from rayreward.types import FailureKind, RewardOutput
 
 CACHED_VERDICTS = 4096
 """Verdicts that a deterministic judge remembers in its process, the latest used; about 2 kB each with their reasons.

@@ -22,8 +22,9 @@ from rayreward.judges.guard import INSTRUCTION, Fenced
 from rayreward.judges.pointwise import PointwiseJudge, run_of
 from rayreward.judges.provider import ProviderSettings, build_endpoint
 from rayreward.judges.verdicts import Scale, UnparseableError, Verdict, read_json
+from rayreward.sample import Sample
 from rayreward.strict import StrictModel, read_yaml
-from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, Sample
+from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput
 from rayreward.versioning import content_version
 
 _TOKENS_A_CRITERION = 200

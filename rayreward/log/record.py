@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from rayreward.plain import plain
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 _MAX_WAITING = 50_000
 """Records in memory before new ones are dropped; some 100 MB at the text limit below."""

@@ -14,7 +14,7 @@ from rayreward.errors import InvalidInputError, RewardLoadError
 from rayreward.models.inputs import ModelInput
 from rayreward.models.template import RewardTemplate
 from rayreward.models.tokenising import Tokens
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 OPENINGS = {
     "llama": "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",

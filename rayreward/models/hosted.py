@@ -30,7 +30,8 @@ from rayreward.errors import (
 from rayreward.function import Isolation, RewardFunction
 from rayreward.models.hosted_apis import Asked, UnreadableReplyError, build_api
 from rayreward.outcome import failed_output
-from rayreward.types import FailureKind, RewardOutput, Sample, Trajectory
+from rayreward.sample import Sample, Trajectory
+from rayreward.types import FailureKind, RewardOutput
 
 _KEYS = {"nvidia.com": "NVIDIA_API_KEY", "fireworks.ai": "FIREWORKS_API_KEY", "openai.com": "OPENAI_API_KEY"}
 """Where a provider's own clients look for its key."""

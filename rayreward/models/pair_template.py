@@ -15,7 +15,7 @@ from rayreward.errors import InvalidInputError, RewardLoadError
 from rayreward.models.inputs import ModelInput
 from rayreward.models.pair_head import PAIR_MARKS
 from rayreward.models.tokenising import Tokens, check_readable
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 PAIR_TOKENS = ("<|source|>", "<|candidate1|>", "<|candidate2|>")
 PAIR_LIMIT_TOKENS = 2048

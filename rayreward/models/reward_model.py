@@ -31,7 +31,8 @@ from rayreward.models.step_queue import StepQueue, StepStats
 from rayreward.models.template import Template
 from rayreward.models.weights import weights_digest
 from rayreward.outcome import failed_output
-from rayreward.types import MetricRewardOutput, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import MetricRewardOutput, RewardOutput
 from rayreward.versioning import content_version
 
 _NOT_CONTENT = frozenset({"model_path", "revision", "device", "max_step_tokens", "probe"})

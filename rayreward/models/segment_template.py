@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from rayreward.errors import InvalidInputError
 from rayreward.models.inputs import ModelInput
 from rayreward.models.tokenising import Tokens, check_readable, too_long
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 
 class SegmentTemplate:

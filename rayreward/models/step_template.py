@@ -20,7 +20,7 @@ from rayreward.errors import InvalidInputError, shown
 from rayreward.messages import Message
 from rayreward.models.inputs import ModelInput
 from rayreward.models.tokenising import Tokens, check_readable, common_prefix, last_id, too_long
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 StepForm = Literal["chat", "parts", "text"]
 

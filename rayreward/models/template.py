@@ -14,7 +14,7 @@ from typing import Protocol
 from rayreward.errors import InvalidInputError, shown
 from rayreward.models.inputs import ModelInput
 from rayreward.models.tokenising import Tokens, check_readable, common_prefix
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 
 class Template(Protocol):

@@ -13,7 +13,7 @@ from rayreward.models.inputs import ModelInput
 from rayreward.models.settings import ModelSettings
 from rayreward.models.template import RewardTemplate, Template
 from rayreward.models.tokenising import load_tokenizer
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 _PROMPT, _RESPONSE, _OTHER_RESPONSE = "What is 2 + 2?", "It is 4.", "No idea a."
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from rayreward.errors import InvalidInputError, MissingExtraError, RewardLoadError
 from rayreward.messages import Message
 from rayreward.models.inputs import ModelInput
-from rayreward.types import Sample
+from rayreward.sample import Sample
 from rayreward.versioning import content_version
 
 EosRule = Literal["as_written", "ensured", "openrlhf"]

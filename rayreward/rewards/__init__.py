@@ -29,7 +29,8 @@ from rayreward.rewards.pair_ranker import PairRanker
 from rayreward.rewards.repetition import RepetitionReward
 from rayreward.rewards.similarity import SimilarityReward
 from rayreward.rewards.tag_count import TagCountReward
-from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
+from rayreward.sample import Trajectory
+from rayreward.types import MetricRewardOutput, RewardOutput
 
 BUILTINS: dict[str, type[RewardFunction]] = {
     "code_execution": CodeExecutionReward,

@@ -27,9 +27,10 @@ from rayreward.programs.extraction import Choice, extract_program
 from rayreward.programs.grading import Grade, GradingSettings, grade
 from rayreward.programs.judge import Judge
 from rayreward.programs.languages import LANGUAGES, Language
+from rayreward.sample import Sample, Trajectory
 from rayreward.sandbox import Sandbox, Tier
 from rayreward.thinking import split_thinking
-from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput, Sample, Trajectory
+from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput
 
 _MAX_PARALLEL = 16
 """Programs at once by default, where there are more cores: each may take a gigabyte."""

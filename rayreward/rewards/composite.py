@@ -15,7 +15,8 @@ from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.grouping import positions_of_groups
 from rayreward.outcome import to_output
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 
 class CompositeReward(RewardFunction):

@@ -6,7 +6,8 @@ from rayreward.errors import InvalidInputError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.grading.exact import compare
 from rayreward.grading.extract import extract_last_answer, tidied
-from rayreward.types import RewardOutput, Trajectory
+from rayreward.sample import Trajectory
+from rayreward.types import RewardOutput
 
 _MAX_SHOWN_CHARS = 200
 

@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 from rayreward.errors import ConfigError, shown
 from rayreward.function import Isolation, RewardFunction
 from rayreward.rewards.keyword import checked_texts
+from rayreward.sample import Trajectory
 from rayreward.thinking import opens_thinking
-from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
+from rayreward.types import MetricRewardOutput, RewardOutput
 
 _TAG_NAME = re.compile(r"[^\W\d][\w.-]*")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
-from rayreward.types import Trajectory
+from rayreward.sample import Trajectory
 
 
 class FunctionReward(RewardFunction):

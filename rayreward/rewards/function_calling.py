@@ -9,13 +9,14 @@ from typing import Any, Literal, get_args
 from rayreward.errors import ConfigError, InvalidInputError, shown
 from rayreward.function import Isolation, RewardFunction
 from rayreward.messages import Message
+from rayreward.sample import Trajectory
 from rayreward.toolcalls.call import Format, ToolCall
 from rayreward.toolcalls.compare import PARTS, Comparison, Strictness, compare_calls, typed_call
 from rayreward.toolcalls.detect import ParsedCalls, parse_calls
 from rayreward.toolcalls.expected import ExpectedCall, read_call_schema, read_expected
 from rayreward.toolcalls.tools import Tool, read_tools
 from rayreward.toolcalls.values import fits_type
-from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
+from rayreward.types import MetricRewardOutput, RewardOutput
 
 _FORMATS = ("auto", *get_args(Format))
 

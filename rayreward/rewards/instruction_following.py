@@ -10,8 +10,9 @@ from rayreward.errors import ConfigError, InvalidInputError, shown
 from rayreward.function import RewardFunction
 from rayreward.instructions.registry import Instruction, read_instructions
 from rayreward.languages.detector import load_detector, require_detector
+from rayreward.sample import Trajectory
 from rayreward.thinking import split_thinking
-from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
+from rayreward.types import MetricRewardOutput, RewardOutput
 
 _IDS, _KWARGS = "instruction_id_list", "kwargs"
 

@@ -12,8 +12,9 @@ from rayreward.errors import ConfigError, InvalidInputError, shown
 from rayreward.function import Isolation, RewardFunction
 from rayreward.json_text import MAX_DEPTH, MalformedJsonError, fenced_blocks, is_deeper, last_object, load_json
 from rayreward.loading import require_extra
+from rayreward.sample import Trajectory
 from rayreward.toolcalls.detect import without_thoughts
-from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
+from rayreward.types import MetricRewardOutput, RewardOutput
 
 Extraction = Literal["auto", "whole", "fenced", "last_object"]
 

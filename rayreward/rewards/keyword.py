@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 from rayreward.errors import ConfigError, shown
 from rayreward.function import Isolation, RewardFunction
-from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
+from rayreward.sample import Trajectory
+from rayreward.types import MetricRewardOutput, RewardOutput
 
 _MAX_KEYWORDS, _MAX_CHARS = 1_000, 200
 """In all, and of one: more would cost seconds for a response of a million characters that is made for it."""

@@ -17,8 +17,9 @@ from rayreward.languages.detector import (
 )
 from rayreward.languages.prose import prose_of
 from rayreward.languages.scripts import Word, scripts_of, words_of
+from rayreward.sample import Trajectory
 from rayreward.thinking import split_thinking
-from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory
+from rayreward.types import MetricRewardOutput, RewardOutput
 
 _PIECE_WORDS = 8
 """Words that the detector sees at once, at least: from eight on it is right on 99.6 % of English sentences, with fewer

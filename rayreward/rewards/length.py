@@ -10,7 +10,8 @@ from rayreward.errors import ConfigError, InvalidInputError, InvalidOutputError,
 from rayreward.function import Isolation, RewardFunction
 from rayreward.lengths import LengthCounter, LengthUnit
 from rayreward.rewards.final_answer import FinalAnswerReward
-from rayreward.types import MetricRewardOutput, RewardOutput, Trajectory, finite_score
+from rayreward.sample import Trajectory
+from rayreward.types import MetricRewardOutput, RewardOutput, finite_score
 
 _CORRECT_FROM = 0.5
 """Of a number that says how correct a response is: the middle between right and wrong."""

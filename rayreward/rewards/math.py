@@ -19,7 +19,8 @@ from rayreward.grading.exact import compare
 from rayreward.grading.extract import DEFAULT_FORMS, FORMS, MAX_ANSWER_CHARS, Form, boxes, extract_answer, tidied
 from rayreward.grading.verify import PRELOAD, is_installed
 from rayreward.outcome import failed_output
-from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput, Sample, Trajectory
+from rayreward.sample import Sample, Trajectory
+from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput
 
 _DEADLINE_SHARE = 0.9
 """Of `timeout_s`, for math-verify: its answer must be back before the runner that waits for all of this gives up."""

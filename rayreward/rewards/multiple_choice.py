@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from rayreward.errors import ConfigError, InvalidInputError, shown
 from rayreward.function import Isolation, RewardFunction
 from rayreward.grading.extract import boxes
+from rayreward.sample import Trajectory
 from rayreward.toolcalls.detect import without_thoughts
-from rayreward.types import RewardOutput, Trajectory
+from rayreward.types import RewardOutput
 
 _MAX_CHARS = 300
 """Of a line or a box in which an answer is looked for: an option's text is short."""

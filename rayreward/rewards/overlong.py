@@ -5,7 +5,8 @@ from __future__ import annotations
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.lengths import LengthCounter, LengthUnit
-from rayreward.types import RewardOutput, Trajectory
+from rayreward.sample import Trajectory
+from rayreward.types import RewardOutput
 
 
 class OverlongReward(RewardFunction):

@@ -23,7 +23,8 @@ from rayreward.models.step_line import Answer
 from rayreward.models.step_queue import StepQueue
 from rayreward.models.template import Template
 from rayreward.outcome import failed_output
-from rayreward.types import Failure, FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import Failure, FailureKind, RewardOutput
 from rayreward.versioning import content_version
 
 _ASKING_SHARE = 0.9

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.function import Isolation, RewardFunction
-from rayreward.types import RewardOutput, Trajectory
+from rayreward.sample import Trajectory
+from rayreward.types import RewardOutput
 
 _MAX_UNITS = 2**18
 """Words, characters or tokens looked at, from the start: more than any response has that a trainer samples."""

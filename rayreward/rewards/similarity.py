@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 from rayreward.errors import ConfigError, InvalidInputError, shown
 from rayreward.function import Isolation, RewardFunction
 from rayreward.loading import require_extra
-from rayreward.types import RewardOutput, Trajectory
+from rayreward.sample import Trajectory
+from rayreward.types import RewardOutput
 
 Metric = Literal["ratio", "token_set", "levenshtein", "bleu", "chrf", "rouge1", "rouge2", "rougeL"]
 

@@ -8,8 +8,9 @@ from typing import Literal
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
 from rayreward.rewards.format import checked_tags
+from rayreward.sample import Trajectory
 from rayreward.thinking import opens_thinking
-from rayreward.types import RewardOutput, Trajectory
+from rayreward.types import RewardOutput
 
 
 class TagCountReward(RewardFunction):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 _DIGEST_BYTES = 8
 """Of a prompt and of its place on a replica: two of a million prompts meet by chance less than once in ten million."""

@@ -22,7 +22,8 @@ from rayreward.grouping import missing_members
 from rayreward.outcome import failed_output
 from rayreward.router.groups import GroupBarrier, OpenGroup
 from rayreward.router.terms import Ask, Clock, Terms, too_late
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 
 
 @dataclass(slots=True, eq=False)

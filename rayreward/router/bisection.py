@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from rayreward.batches import EarlyBatch
 from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.coalescer import Send
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 
 _BLAMABLE = frozenset({FailureKind.ERROR, FailureKind.CRASHED, FailureKind.INVALID_OUTPUT, FailureKind.INVALID_INPUT})
 """Failures that one sample of a call can have caused for all."""

@@ -24,7 +24,8 @@ from typing import Literal
 from rayreward.errors import BackpressureError, ServiceUnavailableError
 from rayreward.router.coalescer import Send
 from rayreward.router.terms import Clock
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 
 State = Literal["closed", "open", "half-open"]
 

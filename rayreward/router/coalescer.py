@@ -18,7 +18,8 @@ from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.affinity import prompt_key
 from rayreward.router.batching import BatchLimits, BatchQueue, Unit, Waiting
 from rayreward.router.sizing import BatchSizer, Spread
-from rayreward.types import FailureKind, RewardOutput, Sample, Timings
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput, Timings
 
 
 @dataclass(frozen=True, slots=True)

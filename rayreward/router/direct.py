@@ -18,7 +18,8 @@ from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.batching import Waiting
 from rayreward.router.coalescer import CoalescerStats, Send
 from rayreward.router.sizing import USUAL_SAMPLES, Spread
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 
 class Direct:

@@ -37,7 +37,8 @@ from rayreward.router.run_names import named
 from rayreward.router.sizing import BatchSizer
 from rayreward.router.stats import CacheSummary, LaneStats
 from rayreward.router.terms import Clock, Terms, too_late
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardInfo, RewardOutput
 from rayreward.wire import VersionsChangeBody
 
 _UNTOLD_S = 1.0

@@ -15,7 +15,8 @@ from rayreward.router.run_names import named
 from rayreward.router.sample_key import sample_key
 from rayreward.router.terms import Ask, Clock, Terms, too_late
 from rayreward.router.twins import Asker, Flight, Twins
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 
 class Lookup:

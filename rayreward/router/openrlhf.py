@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.neutral import NeutralMeans
 from rayreward.router.router import Router
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import RewardRequest, TrainerAnswer
-from rayreward.types import FailureKind, Priority, RewardOutput, Sample
+from rayreward.types import FailureKind, Priority, RewardOutput
 
 _NO_RUN = ""
 """The run of requests that name none: all of them share one mean."""

@@ -19,7 +19,8 @@ from rayreward.router.affinity import choose_replica, prompt_key
 from rayreward.router.batching import Waiting
 from rayreward.router.coalescer import Coalescer, CoalescerStats, Send, closed_output
 from rayreward.router.sizing import Spread
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 
 @dataclass(frozen=True, slots=True)

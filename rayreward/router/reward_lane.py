@@ -12,7 +12,8 @@ from rayreward.router.prescale import Prescaled
 from rayreward.router.rollout import RewardVersions
 from rayreward.router.stats import LaneStats
 from rayreward.router.terms import Terms
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardInfo, RewardOutput
 from rayreward.wire import VersionsChangeBody
 
 

@@ -20,7 +20,8 @@ from typing import Literal, NamedTuple
 from rayreward.errors import InvalidInputError, RolloutError
 from rayreward.router.affinity import prompt_key
 from rayreward.router.comparison import ShadowComparison
-from rayreward.types import RewardInfo, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardInfo
 from rayreward.wire import VersionsChangeBody
 
 Slot = Literal["base", "candidate"]

@@ -20,7 +20,8 @@ from rayreward.router.rollout import RewardVersions
 from rayreward.router.runs import RunStats, RunTally
 from rayreward.router.stats import RouterStats
 from rayreward.router.terms import Terms, rank_of
-from rayreward.types import FailureKind, Priority, RewardInfo, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, Priority, RewardInfo, RewardOutput
 from rayreward.wire import VersionsChangeBody
 
 __all__ = ["Lane", "Router"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 RUN = "run"
 """In a sample's metadata."""

@@ -12,7 +12,7 @@ import hashlib
 import marshal
 from typing import Any
 
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 _FORMAT = 2
 """Of marshal: the last one whose bytes depend on values alone, and not on which of them happen to be one object."""

@@ -16,7 +16,8 @@ from rayreward.grouping import positions_of_groups
 from rayreward.log.record import LogRecord, RewardLog
 from rayreward.router.comparison import Comparing, ShadowComparison
 from rayreward.router.terms import PRIORITIES, Ask, Terms
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 _log = logging.getLogger(__name__)
 

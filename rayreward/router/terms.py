@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from rayreward.errors import InvalidInputError, did_you_mean
-from rayreward.types import FailureKind, Priority, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, Priority, RewardOutput
 
 PRIORITIES: dict[Priority, int] = {"train": 0, "eval": 1, "batch": 2}
 """The most urgent first: GPUs stand still while a training waits, a person waits for an evaluation, nobody for a

@@ -18,7 +18,8 @@ from rayreward.router.rollout import RewardVersions, Rollout, Slot
 from rayreward.router.shadows import Shadows, Tell
 from rayreward.router.stats import LaneStats
 from rayreward.router.terms import Terms
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardInfo, RewardOutput
 from rayreward.wire import VersionsChangeBody
 
 Keep = Callable[[Rollout], Awaitable[None]]

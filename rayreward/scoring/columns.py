@@ -24,8 +24,9 @@ import msgspec
 
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.messages import as_messages
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import response_of, strip_end_tokens
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 from rayreward.wire import decode_sample
 
 MESSAGES_KEY = "messages"

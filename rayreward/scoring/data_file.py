@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from rayreward.errors import ConfigError
+from rayreward.sample import Sample
 from rayreward.scoring.columns import Columns, choose_columns, read_sample
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rayreward.errors import InvalidOutputError
+from rayreward.sample import Sample
 from rayreward.scoring.data_file import DataFile, Row
 from rayreward.scoring.output_file import OutputFile
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 
 Send = Callable[[Sequence[Sample]], Awaitable[list[RewardOutput]]]
 

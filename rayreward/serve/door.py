@@ -33,11 +33,12 @@ from rayreward.router.config import Limits
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Router
 from rayreward.router.terms import priority_of
+from rayreward.sample import Sample
 from rayreward.serve.asgi import KEPT_CHARS, Answer, ClientGoneError, Request, parameters_of
 from rayreward.serve.openapi import openapi_document
 from rayreward.trainers.openrlhf import decode_request
 from rayreward.trainers.openrlhf import encode_answer as encode_openrlhf_answer
-from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput
 from rayreward.wire import (
     MSGPACK,
     ErrorBody,
@@ -228,7 +229,7 @@ class Door:
         return query.get("run"), int(size) if size.isdecimal() else None, priority
 
     def _trainers_priority(self, text: str) -> Priority:
-        """One that asks for what there is not is told so in the log, once.
+        """The priority that a training's URL asks for; what there is not is named in the log, once.
 
         Its samples are a training's all the same: a refused request is a lost reward there, and kills the run.
         """

@@ -18,8 +18,9 @@ from rayreward.router.facts import RewardFacts
 from rayreward.router.lane import Lane, open_lane
 from rayreward.router.lane_policy import LanePolicy, limits_of
 from rayreward.router.sizing import USUAL_SAMPLES
+from rayreward.sample import Sample
 from rayreward.spec import RewardSpec
-from rayreward.types import RewardOutput, Sample, Timings
+from rayreward.types import RewardOutput, Timings
 from rayreward.workers import Runner, build_runner
 
 

@@ -26,6 +26,7 @@ from rayreward.errors import ConfigError, shown
 from rayreward.function import RewardFunction
 from rayreward.router.backlog import Backlog, BacklogMemory
 from rayreward.router.facts import RewardFacts, call_tokens
+from rayreward.sample import Sample
 from rayreward.serve.heap import keep_heap
 from rayreward.serve.lost_model import LostModel
 from rayreward.serve.running import this_replica
@@ -33,7 +34,7 @@ from rayreward.serve.starting import telling_start
 from rayreward.serve.unclaimed import Late, Unclaimed
 from rayreward.spec import RewardSpec
 from rayreward.strict import StrictModel
-from rayreward.types import RewardOutput, Sample, Timings
+from rayreward.types import RewardOutput, Timings
 from rayreward.workers import Ran, ReplaceableRunner, build_runner, settled
 
 _log = logging.getLogger(__name__)

@@ -32,6 +32,7 @@ from rayreward.router.shadows import telling
 from rayreward.router.sizing import MOST_SAMPLES, BatchSizer
 from rayreward.router.stats import RouterStats
 from rayreward.router.versions import VersionedLane
+from rayreward.sample import Sample
 from rayreward.serve.calls import call_handle, route_here
 from rayreward.serve.door import Door
 from rayreward.serve.heap import keep_heap
@@ -45,7 +46,7 @@ from rayreward.serve.unclaimed import replica_of
 from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import Priority, RewardInfo, RewardOutput, Sample
+from rayreward.types import Priority, RewardInfo, RewardOutput
 from rayreward.wire import ServiceBody, VersionsChangeBody
 
 _STATUS_WITHIN_S = 2.0

@@ -19,7 +19,8 @@ import msgspec
 
 from rayreward.errors import InvalidInputError, InvalidOutputError
 from rayreward.outcome import FILTER_SCORE
-from rayreward.types import FailureKind, RewardOutput, Sample, finite_score
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput, finite_score
 from rayreward.wire import decode_json, refuse_deep_nesting, refuse_surrogates
 
 _TAIL_CHARS = (64, 4)

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rayreward.plain import plain
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 if TYPE_CHECKING:
     from rayreward.client.filled import FilledScore, FillingClient

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from rayreward.errors import ConfigError
 from rayreward.function import RewardFunction
 from rayreward.messages import as_messages, prompt_text
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 if TYPE_CHECKING:
     from rayreward.client.run import RunClient

@@ -25,8 +25,8 @@ from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from rayreward.plain import plain
+from rayreward.sample import Sample
 from rayreward.trainers.verl_protocol import VerlSettings, told
-from rayreward.types import Sample
 
 
 @register("rayreward")

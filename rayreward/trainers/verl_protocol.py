@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from rayreward.errors import ConfigError, did_you_mean
 from rayreward.plain import plain
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 
 if TYPE_CHECKING:
     from rayreward.client.filled import FilledScore, FillingClient

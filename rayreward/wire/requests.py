@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 import msgspec
 
 from rayreward.errors import InvalidInputError
-from rayreward.types import FailureKind, Priority, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, Priority, RewardOutput
 from rayreward.wire.bodies import Format, PrescaleBody, SampleBody, ScoreBody, TypedScoreBody, VersionsChangeBody
 
 _MAX_DEPTH = 64

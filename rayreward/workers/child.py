@@ -29,7 +29,8 @@ from rayreward.forking.server import begin, give_room, limit_memory, serve
 from rayreward.function import RewardFunction
 from rayreward.outcome import OUT_OF_MEMORY, failed_output
 from rayreward.plain import plain
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 from rayreward.workers.protocol import Broken, Done, Load, Ready, Scored, Spent, UpTo, Work
 
 _LONG_S = 0.02

@@ -17,7 +17,8 @@ from functools import partial
 from rayreward.errors import RewardLoadError
 from rayreward.forking.zygote import describe_exit
 from rayreward.outcome import failed_output
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 from rayreward.workers.attempt import Attempt
 from rayreward.workers.crash_loop import CrashLoop
 from rayreward.workers.outcomes import Outcome, give_up, settled

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rayreward.condition import Condition
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 from rayreward.workers.outcomes import Outcome
 from rayreward.workers.runner import Runner
 

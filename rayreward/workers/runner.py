@@ -21,7 +21,8 @@ from rayreward.errors import RewardLoadError
 from rayreward.function import RewardFunction
 from rayreward.grouping import positions_of_groups
 from rayreward.outcome import failed_output
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 from rayreward.workers.answers import Answers
 from rayreward.workers.outcomes import Outcome, give_up, settled
 from rayreward.workers.patience import LEAST_S, MOST_ASIDE, Patience

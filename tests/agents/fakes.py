@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import Failure, RewardOutput, Sample
+from rayreward.types import Failure, RewardOutput
 
 END = "<|im_end|>"
 END_ID = 0x10FFFF

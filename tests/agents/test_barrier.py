@@ -4,7 +4,7 @@ import asyncio
 
 from rayreward.agents.barrier import Barrier, Meeting
 from rayreward.agents.groups import Group
-from rayreward.types import Sample
+from rayreward.sample import Sample
 from tests.agents.fakes import FakeScorer
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from rayreward.agents.binding import Binding
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import TrainerAnswer, decode_request
-from rayreward.types import FailureKind, Sample
+from rayreward.types import FailureKind
 from tests.agents.fakes import END, Engine, FakeScorer, Letters, generate_responses, in_turns, params
 
 pytestmark = [pytest.mark.openrlhf, pytest.mark.filterwarnings("ignore")]

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from rayreward.errors import InvalidInputError
 from rayreward.router.prescale import ReplicaRange, Wishes
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardInfo, RewardOutput
 from rayreward.wire import (
     ErrorBody,
     decode_prescale_request,

@@ -16,7 +16,8 @@ from ray.exceptions import ActorDiedError
 from rayreward import HandleClient
 from rayreward.client import handle as module
 from rayreward.errors import BackpressureError, ServiceUnavailableError
-from rayreward.types import RewardInfo, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardInfo, RewardOutput
 
 
 class Handle:

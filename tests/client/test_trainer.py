@@ -8,9 +8,10 @@ import pytest
 
 from rayreward.client.trainer import TrainerClient
 from rayreward.errors import ServiceUnavailableError
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
 from rayreward.trainers.openrlhf import TrainerAnswer
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 
 FAILED = RewardOutput.failed(FailureKind.ERROR, "broken")
 LOST = RewardOutput.failed(FailureKind.UNAVAILABLE, "no replica")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rayreward.log.record import LogRecord, RewardLog, encode_record
-from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput, Sample, Timings
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput, Timings
 
 
 def record(sample: Sample | None = None, output: RewardOutput | None = None) -> LogRecord:

@@ -10,7 +10,7 @@ from rayreward.models.building import build_template
 from rayreward.models.inputs import ModelInput
 from rayreward.models.settings import ModelSettings
 from rayreward.models.template_facts import TextFact, text_facts
-from rayreward.types import Sample
+from rayreward.sample import Sample
 from tests.models.tiny import make_decoder
 
 BOS, EOS, WORD = 4, 5, 9

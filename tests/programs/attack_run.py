@@ -29,9 +29,9 @@ import psutil
 from rayreward.programs.executor import Executor, SandboxExecutor
 from rayreward.programs.languages import LANGUAGES, find_tool
 from rayreward.rewards.code_execution import CodeExecutionReward
+from rayreward.sample import Sample
 from rayreward.sandbox import Sandbox, Tier
 from rayreward.sandbox.inside import kernel
-from rayreward.types import Sample
 from tests.programs.attacks import ATTACKS, LEFTOVER, Attack
 from tests.programs.surroundings import become_nobody, keep_dockers_capabilities, refuse_what_docker_refuses
 

@@ -16,7 +16,8 @@ import pytest
 
 from rayreward.errors import ConfigError
 from rayreward.rewards import CodeExecutionReward
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 from rayreward.workers.runner import build_runner
 
 ADD = "```python\ndef add(a, b):\n    return a + b\n```"

@@ -5,7 +5,7 @@ import pytest
 from rayreward import Sample
 from rayreward.errors import ConfigError
 from rayreward.rewards import BUILTINS, FunctionReward
-from rayreward.types import Trajectory
+from rayreward.sample import Trajectory
 
 
 def test_hands_the_whole_sample_over() -> None:

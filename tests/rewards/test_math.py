@@ -11,8 +11,9 @@ import pytest
 
 from rayreward.errors import ConfigError
 from rayreward.rewards import CompositeReward, LengthReward, MathReward
+from rayreward.sample import Sample
 from rayreward.spec import load_reward
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 
 ALIKE = (r"1+\sqrt{2}", r"\sqrt{3+2\sqrt{2}}")
 """Equal, which only math-verify can tell."""

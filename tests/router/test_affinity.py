@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from rayreward.router.affinity import choose_replica, prompt_key
-from rayreward.types import Sample
+from rayreward.sample import Sample
 
 PROMPTS = [f"prompt {number}" for number in range(3000)]
 REPLICAS = ["a1b2c3", "d4e5f6", "g7h8i9", "j0k1l2"]

@@ -7,8 +7,9 @@ import pytest
 
 from rayreward.router.assembly import Assembly
 from rayreward.router.terms import Terms
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
-from rayreward.types import FailureKind, Sample
+from rayreward.types import FailureKind
 from tests.router.stages import Stage, failed, said, samples, turns
 
 

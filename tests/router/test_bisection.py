@@ -8,7 +8,8 @@ import pytest
 
 from rayreward.errors import ServiceUnavailableError
 from rayreward.router.bisection import bisecting
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 from tests.router.stages import failed, said, samples
 
 

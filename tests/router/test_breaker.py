@@ -9,8 +9,9 @@ import pytest
 
 from rayreward.errors import BackpressureError, ServiceUnavailableError
 from rayreward.router.breaker import Breaker, BreakerPolicy, guarded, refusal
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 from tests.router.stages import failed, said, samples
 
 POLICY = BreakerPolicy(failures_in_a_row=3, window_calls=10, window_share=0.5, pause_s=1.0, max_pause_s=4.0)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from rayreward.router.cache import CacheStats, ResultCache
 from rayreward.router.sample_key import sample_key
-from rayreward.types import MetricRewardOutput, RewardOutput, Sample, Timings
+from rayreward.sample import Sample
+from rayreward.types import MetricRewardOutput, RewardOutput, Timings
 from tests.router.stages import failed
 
 

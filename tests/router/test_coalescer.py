@@ -9,8 +9,9 @@ import pytest
 from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer, Gather
 from rayreward.router.sizing import BatchSizer, Spread
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
-from rayreward.types import FailureKind, RewardOutput, Sample, Timings
+from rayreward.types import FailureKind, RewardOutput, Timings
 
 
 def samples(*responses: str) -> list[Sample]:

@@ -4,7 +4,8 @@ import asyncio
 
 from rayreward.router.direct import Direct
 from rayreward.router.sizing import USUAL_SAMPLES
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 from tests.router.stages import Stage, failed, said, samples
 
 

@@ -12,8 +12,9 @@ from rayreward.router.hedging import HedgeStats, hedged
 from rayreward.router.lane import open_lane
 from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.terms import Terms
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 from tests.router.stages import said, samples, turns
 
 

@@ -18,8 +18,9 @@ from rayreward.router.lane_policy import LanePolicy, Slots
 from rayreward.router.prescale import ReplicaRange
 from rayreward.router.sizing import BatchSizer
 from rayreward.router.terms import Terms
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock, ScriptedReward
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 from tests.router.stages import Stage, said, samples, turns
 
 TERMS = Terms()

@@ -8,8 +8,9 @@ import pytest
 from rayreward.router.cache import ResultCache
 from rayreward.router.lookup import Lookup
 from rayreward.router.terms import Terms
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 from tests.router.stages import Stage, failed, said, samples, turns
 
 

@@ -18,9 +18,10 @@ from rayreward.router.lane import open_lane
 from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.openrlhf import OpenRLHFRoute
 from rayreward.router.router import Lane, Router
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
 from rayreward.trainers.openrlhf import RewardRequest, TrainerAnswer, decode_request
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 from tests.router.stages import Stage, turns
 
 FAILED = RewardOutput.failed(FailureKind.TIMEOUT, "slow")

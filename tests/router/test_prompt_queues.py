@@ -11,8 +11,8 @@ from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.prompt_queues import Aimed, PromptQueues
 from rayreward.router.sizing import BatchSizer, Spread
 from rayreward.router.terms import Terms
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
-from rayreward.types import Sample
 from tests.router.stages import Stage, said, turns
 
 PROMPTS = [f"prompt {number}" for number in range(24)]

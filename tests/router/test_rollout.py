@@ -6,7 +6,7 @@ import pytest
 
 from rayreward.errors import InvalidInputError, RolloutError
 from rayreward.router.rollout import Rollout, place_percent
-from rayreward.types import Sample
+from rayreward.sample import Sample
 from rayreward.wire import VersionsChangeBody as Change
 
 PROMPTS = [Sample(prompt=f"prompt {number}", response="") for number in range(2000)]

@@ -11,8 +11,9 @@ from rayreward.log.record import RewardLog
 from rayreward.router.batching import BatchLimits
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.router import Lane, Router
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 
 
 def lane(*outputs: RewardOutput) -> Lane:

@@ -9,7 +9,8 @@ from typing import Any
 from rayreward.log.record import RewardLog
 from rayreward.router.shadows import Shadows, telling
 from rayreward.router.terms import PRIORITIES, Terms
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind, RewardOutput
 from tests.router.stages import Stage, failed, samples, turns
 
 TERMS = Terms(timeout_s=1.0, caller="ppo", group_size=4)

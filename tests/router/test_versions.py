@@ -16,8 +16,9 @@ from rayreward.router.rollout import Rollout
 from rayreward.router.shadows import telling
 from rayreward.router.terms import Terms
 from rayreward.router.versions import VersionedLane
+from rayreward.sample import Sample
 from rayreward.testing import ManualClock
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 from rayreward.wire import VersionsChangeBody as Change
 from tests.router.stages import Stage, samples, turns
 

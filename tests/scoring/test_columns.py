@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from rayreward.errors import ConfigError
+from rayreward.sample import Sample
 from rayreward.scoring.columns import Columns, choose_columns, read_sample
-from rayreward.types import FailureKind, RewardOutput, Sample
+from rayreward.types import FailureKind, RewardOutput
 
 
 def chosen(*found: str, **asked: str) -> str:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from rayreward.errors import ConfigError
+from rayreward.sample import Sample
 from rayreward.scoring import Columns, DataFile
 from rayreward.scoring.data_file import Row
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 
 ROW = '{"prompt": "a", "response": "b"}\n'
 

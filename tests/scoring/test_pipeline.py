@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from rayreward.errors import InvalidOutputError, ServiceUnavailableError
+from rayreward.sample import Sample
 from rayreward.scoring import Columns, DataFile, OutputFile, Progress, score_file
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 from rayreward import RewardFunction
 from rayreward.errors import ConfigError, RewardLoadError, ServiceUnavailableError
 from rayreward.router.backlog import ReplicaNumbers
+from rayreward.sample import Sample
 from rayreward.serve.lost_model import LostModel
 from rayreward.serve.replica import RewardReplica, ScaledReplica
 from rayreward.serve.service import RewardService
 from rayreward.spec import RewardSpec
-from rayreward.types import Sample
 
 REWARDS = """
 import os

@@ -16,10 +16,11 @@ from rayreward.router.facts import RewardFacts
 from rayreward.router.lane import Lane, open_lane
 from rayreward.router.lane_policy import LanePolicy
 from rayreward.router.terms import Terms
+from rayreward.sample import Sample
 from rayreward.serve.replica import RewardReplica
 from rayreward.spec import RewardSpec
 from rayreward.testing import ManualClock
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 from tests.processes import is_gone
 from tests.router.stages import said, samples
 from tests.serve.waiting import begun

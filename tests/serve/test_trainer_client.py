@@ -11,7 +11,8 @@ import pytest
 
 from rayreward.client.trainer import TrainerClient
 from rayreward.router.coalescer import Gather
-from rayreward.types import FailureKind, Sample
+from rayreward.sample import Sample
+from rayreward.types import FailureKind
 from tests.serve.test_openrlhf_executor import Engine, Letters
 
 pytestmark = [pytest.mark.ray, pytest.mark.openrlhf, pytest.mark.filterwarnings("ignore")]

@@ -9,6 +9,7 @@ import pytest
 
 from rayreward.errors import InvalidInputError
 from rayreward.outcome import FILTER_SCORE
+from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import (
     RewardRequest,
     TrainerAnswer,
@@ -18,7 +19,7 @@ from rayreward.trainers.openrlhf import (
     response_of,
     strip_end_tokens,
 )
-from rayreward.types import RewardOutput, Sample
+from rayreward.types import RewardOutput
 
 DEEP = json.loads("[" * 900 + "]" * 900)
 

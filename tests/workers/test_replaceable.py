@@ -7,7 +7,8 @@ import pytest
 
 from rayreward.condition import Condition
 from rayreward.errors import RewardLoadError
-from rayreward.types import RewardOutput, Sample
+from rayreward.sample import Sample
+from rayreward.types import RewardOutput
 from rayreward.workers import ReplaceableRunner
 from tests.router.stages import samples, turns
 
