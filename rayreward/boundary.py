@@ -9,34 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, Protocol
 
 from rayreward.outcome import failed_output, to_outputs
 from rayreward.sample import Sample
 from rayreward.types import FailureKind, RewardOutput
 
+_NO_OUTPUT = RewardOutput.failed(FailureKind.INVALID_OUTPUT, "the reward gave no output for this sample")
+
 Answer = Callable[[int, RewardOutput], None]
 """Takes a position and its output; may be called on any thread."""
 
 
-@runtime_checkable
 class AnswersEach(Protocol):
-    """A reward that scores batches, and can say each output as soon as it is known.
-
-    Attributes:
-        answers_each: whether it can, as it is configured.
-    """
-
-    answers_each: bool
+    """A reward that can say each output as soon as it is known."""
 
     async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
         """Answer every sample; more than once is not forbidden, where it is the same answer."""
         ...
-
-
-def can_answer_each(reward: object) -> TypeGuard[AnswersEach]:
-    """Whether `answer_rest_of` may be asked of it."""
-    return isinstance(reward, AnswersEach) and reward.answers_each
 
 
 AUTHORS_ERRORS = (Exception, SystemExit, asyncio.CancelledError)
@@ -62,6 +52,13 @@ async def score_guarded(
     return to_outputs(outputs, len(samples))
 
 
+async def outputs_of(reward: AnswersEach, samples: Sequence[Sample]) -> list[RewardOutput]:
+    """What it answers, in order, when all is known."""
+    outputs: dict[int, RewardOutput] = {}
+    await reward.answer_each(samples, outputs.__setitem__)
+    return [outputs.get(at, _NO_OUTPUT) for at in range(len(samples))]
+
+
 async def answer_rest_of(reward: AnswersEach, samples: Sequence[Sample], answer: Answer) -> RewardOutput:
     """Have each sample answered when it is known; what those get that were not answered."""
     try:
@@ -69,4 +66,4 @@ async def answer_rest_of(reward: AnswersEach, samples: Sequence[Sample], answer:
     except AUTHORS_ERRORS as error:
         pass_on_cancellation(error)
         return failed_output(error)
-    return RewardOutput.failed(FailureKind.INVALID_OUTPUT, "the reward gave no output for this sample")
+    return _NO_OUTPUT

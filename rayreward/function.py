@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 from rayreward.batches import OutputBatch
-from rayreward.boundary import AUTHORS_ERRORS, pass_on_cancellation
+from rayreward.boundary import AUTHORS_ERRORS, Answer, outputs_of, pass_on_cancellation
 from rayreward.condition import Condition
 from rayreward.errors import ConfigError, DeadlineError, InvalidInputError, ServiceUnavailableError
 from rayreward.grouping import missing_members, positions_of_groups
@@ -220,6 +220,22 @@ class RewardFunction:
         return self.compares_groups or (self._signature is not None and self._signature.mode != "pointwise")
 
     @property
+    def is_plain(self) -> bool:
+        """Whether each sample is a call of the author's code, which is not async, and nothing else."""
+        return type(self).ascore is RewardFunction.ascore and self.scores_one_by_one and not self.is_async
+
+    @property
+    def parts_run_apart(self) -> bool:
+        """Whether it is made of rewards which, served, run each where its own isolation says."""
+        return False
+
+    @property
+    def answers_each(self) -> bool:
+        """Whether `answer_each` says each output while others are under way: code that is async can."""
+        is_own = type(self).ascore is not RewardFunction.ascore or self._remote is not None
+        return self.is_async and not is_own and (self.compares_groups or not self.scores_batches)
+
+    @property
     def scores_in_turn(self) -> bool:
         """Whether a second call, on the same thread or event loop, waits for the first."""
         return type(self).ascore is RewardFunction.ascore and not self.is_async
@@ -256,10 +272,35 @@ class RewardFunction:
             except (ServiceUnavailableError, DeadlineError) as error:
                 return [failed_output(error)] * len(samples)
         if self.compares_groups:
-            return await self._score_groups(samples)
+            return await outputs_of(self, samples)
         if self.scores_batches:
             return await self._score_batch(samples)
         return await self._finish_all(self._begin_all(samples))
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
+        """`ascore` of a reward that `answers_each`, each output as soon as it is known: a slow one holds up no other.
+
+        A group that is not whole has no scores: compared with fewer, they would be others. Groups of an async reward
+        are compared side by side.
+
+        Args:
+            samples: what to score.
+            answer: called with a position and its output, on whatever thread knows it.
+        """
+
+        async def finish(at: int, begun: RewardOutput | Awaitable[Any]) -> None:
+            answer(at, begun if isinstance(begun, RewardOutput) else await self._finish(begun))
+
+        async def compare(positions: Sequence[int]) -> None:
+            members = [samples[position] for position in positions]
+            compared = missing_members(members) or await self._score_batch(members, may_split=False)
+            for position, output in zip(positions, compared, strict=True):
+                answer(position, output)
+
+        if self.compares_groups:
+            await asyncio.gather(*map(compare, positions_of_groups(samples)))
+        else:
+            await asyncio.gather(*map(finish, range(len(samples)), self._begin_all(samples)))
 
     def _begin_all(self, samples: Sequence[Sample]) -> list[RewardOutput | Awaitable[Any]]:
         """Call the code of a reward that `scores_one_by_one`: each sample's output, or what is awaited for it.
@@ -335,22 +376,6 @@ class RewardFunction:
         """The output for what an author's code raised; this task's own cancellation is raised again."""
         pass_on_cancellation(error)
         return failed_output(_named_timeout(error, self.timeout_s) if isinstance(error, TimeoutError) else error)
-
-    async def _score_groups(self, samples: Sequence[Sample]) -> list[RewardOutput]:
-        """One call a group; a group that is not whole has no scores: compared with fewer, they would be others.
-
-        Groups of an async reward are compared side by side.
-        """
-
-        async def compare(positions: Sequence[int]) -> list[RewardOutput]:
-            members = [samples[position] for position in positions]
-            return missing_members(members) or await self._score_batch(members, may_split=False)
-
-        groups = positions_of_groups(samples)
-        outputs: dict[int, RewardOutput] = {}
-        for positions, scored in zip(groups, await asyncio.gather(*map(compare, groups)), strict=True):
-            outputs |= dict(zip(positions, scored, strict=True))
-        return [outputs[position] for position in range(len(samples))]
 
     async def _score_batch(self, samples: Sequence[Sample], *, may_split: bool = True) -> list[RewardOutput]:
         """One call for all; when it raises, halves are tried until the sample that breaks it is alone."""

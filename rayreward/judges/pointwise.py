@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+from rayreward.boundary import Answer, outputs_of
 from rayreward.condition import Condition
 from rayreward.function import Isolation, RewardFunction
 from rayreward.judges.asking import Cost, failure_of
@@ -37,6 +38,7 @@ class PointwiseJudge(RewardFunction):
     """
 
     isolation: Isolation = "inline"
+    answers_each = True
     counts_by_run = True
     timeout_s = 60.0
     judge_model: str
@@ -75,18 +77,23 @@ class PointwiseJudge(RewardFunction):
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Ask for every sample, as many at a time as the endpoint allows; the same question once."""
-        if not self.deterministic:
-            return list(await asyncio.gather(*map(self._output, samples)))
-        keys = [(sample.prompt, sample.response, _unread(sample)) for sample in samples]
-        known = {key: output for key in keys if (output := self._recall(key)) is not None}
-        missing = {key: sample for key, sample in zip(keys, samples, strict=True) if key not in known}
-        made = await asyncio.gather(*map(self._output, missing.values()))
-        fresh = dict(zip(missing, made, strict=True))
-        for key, output in fresh.items():
-            self._remember(key, output)
-        known |= fresh
-        # The first of equal samples carries the price.
-        return [fresh.pop(key) if key in fresh else _without_cost(known[key]) for key in keys]
+        return await outputs_of(self, samples)
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
+        """The same, each as soon as its verdict is there."""
+        alike: dict[Key | int, list[int]] = {}
+        for at, sample in enumerate(samples):
+            key = (sample.prompt, sample.response, _unread(sample)) if self.deterministic else at
+            alike.setdefault(key, []).append(at)
+
+        async def ask(key: Key | int, positions: Sequence[int]) -> None:
+            first, *others = positions
+            output = await self._known_or_asked(key, samples[first])
+            answer(first, output)
+            for at in others:  # the first of equal samples carries the price
+                answer(at, _without_cost(output))
+
+        await asyncio.gather(*map(ask, alike.keys(), alike.values()))
 
     async def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
         """The verdict on one sample."""
@@ -102,6 +109,16 @@ class PointwiseJudge(RewardFunction):
 
     def _fence(self, name: str, text: str) -> Fenced:
         return fence(name, text, verdict_words=self._verdict_words())
+
+    async def _known_or_asked(self, key: Key | int, sample: Sample) -> RewardOutput:
+        """By a number, and not by what is asked, nothing is remembered: it may be another verdict next time."""
+        known = None if isinstance(key, int) else self._recall(key)
+        if known is not None:
+            return _without_cost(known)
+        output = await self._output(sample)
+        if not isinstance(key, int):
+            self._remember(key, output)
+        return output
 
     async def _output(self, sample: Sample) -> RewardOutput:
         if unread := _unread(sample):

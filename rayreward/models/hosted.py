@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from rayreward.boundary import Answer, outputs_of
 from rayreward.calling.bodies import ASKED_ENCODING, read_body
 from rayreward.calling.keys import ServiceKey
 from rayreward.calling.limits import Pace
@@ -70,6 +71,7 @@ class HostedRewardModel(RewardFunction):
     """
 
     isolation: Isolation = "inline"
+    answers_each = True
     name = "hosted_reward_model"
     timeout_s = 60.0
     deterministic = True
@@ -124,20 +126,27 @@ class HostedRewardModel(RewardFunction):
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Ask for every sample, `max_concurrency` at a time, over one connection pool."""
+        return await outputs_of(self, samples)
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
+        """The same, each as soon as it is known."""
         slots = asyncio.Semaphore(self._max_concurrency)
         try:
             headers = {**ASKED_ENCODING, **self._key.headers()}
         except AuthenticationError as error:
-            return [RewardOutput.failed(FailureKind.UNAVAILABLE, str(error)) for _ in samples]
+            for at in range(len(samples)):
+                answer(at, RewardOutput.failed(FailureKind.UNAVAILABLE, str(error)))
+            return
         verify = verification(self.base_url)
         limits = httpx.Limits(max_connections=self._max_concurrency)
         async with httpx.AsyncClient(headers=headers, verify=verify, limits=limits) as http:
 
-            async def ask(sample: Sample) -> RewardOutput:
+            async def ask(at: int, sample: Sample) -> None:
                 async with slots:
-                    return await self._score_one(http, sample)
+                    output = await self._score_one(http, sample)
+                answer(at, output)
 
-            return list(await asyncio.gather(*map(ask, samples)))
+            await asyncio.gather(*map(ask, range(len(samples)), samples))
 
     async def compute_reward(self, trajectory: Trajectory) -> RewardOutput:
         """The score of one sample."""

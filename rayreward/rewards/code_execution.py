@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, get_args
 
-from rayreward.boundary import AUTHORS_ERRORS
+from rayreward.boundary import AUTHORS_ERRORS, Answer, outputs_of
 from rayreward.errors import ConfigError, InvalidInputError, RewardLoadError, SandboxError, did_you_mean, shown
 from rayreward.function import Isolation, RewardFunction
 from rayreward.outcome import failed_output
@@ -89,6 +89,7 @@ class CodeExecutionReward(RewardFunction):
     """
 
     isolation: Isolation = "inline"  # what is dangerous runs in processes of the sandbox's and the judge's
+    answers_each = True
     name = "code_execution"
 
     def __init__(
@@ -176,11 +177,18 @@ class CodeExecutionReward(RewardFunction):
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Grade `samples`, `parallel` at a time."""
+        return await outputs_of(self, samples)
+
+    async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
+        """The same, each as soon as it is known."""
         loop, nobody_waits = asyncio.get_running_loop(), threading.Event()
         threads = self._started().threads
+
+        async def grade_one(at: int, sample: Sample) -> None:
+            answer(at, await loop.run_in_executor(threads, self._score, sample, nobody_waits))
+
         try:
-            work = [loop.run_in_executor(threads, self._score, sample, nobody_waits) for sample in samples]
-            return list(await asyncio.gather(*work))
+            await asyncio.gather(*map(grade_one, range(len(samples)), samples))
         finally:
             nobody_waits.set()
 

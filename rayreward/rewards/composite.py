@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from typing import Any, Self
 
-from rayreward.boundary import Answer, answer_rest_of, can_answer_each, score_guarded
-from rayreward.compose import Method, Part, Rule, check_parts, combine, gate_is_open
+from rayreward.boundary import Answer, outputs_of
+from rayreward.compose import Method, Part, Rule, check_parts
 from rayreward.condition import Condition
 from rayreward.errors import ConfigError
 from rayreward.function import Isolation, RewardFunction
-from rayreward.grouping import positions_of_groups
-from rayreward.outcome import to_output
+from rayreward.rewards.part_answers import PartAnswers
 from rayreward.sample import Sample
 from rayreward.types import RewardOutput
 
@@ -122,15 +119,12 @@ class CompositeReward(RewardFunction):
 
     @property
     def answers_each(self) -> bool:
-        """Whether it says each output as soon as it is known: where a part does, and the others take no time."""
-        parts = self.rewards.values()
-        return any(map(can_answer_each, parts)) and all(can_answer_each(one) or _takes_no_time(one) for one in parts)
+        """Whether a part does: of the others it is known together."""
+        return any(reward.answers_each for reward in self.rewards.values())
 
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Score `samples` by all parts that the rule needs."""
-        outputs: dict[int, RewardOutput] = {}
-        await self.answer_each(samples, outputs.__setitem__)
-        return [outputs[at] for at in range(len(samples))]
+        return await outputs_of(self, samples)
 
     async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
         """The same, each as soon as all parts that it needs have answered for it.
@@ -139,107 +133,23 @@ class CompositeReward(RewardFunction):
             samples: what to score.
             answer: called with a position and its output, on whatever thread knows it.
         """
-        if not samples:
-            return
-        table = _Table(self.parts, self.rule, answer, [{} for _ in samples])
-        if self.rule.method in ("gate", "first_valid"):
-            await self._in_turn(samples, table)
-        else:
-            asked = [_tell(one, samples, partial(table.note, name)) for name, one in self.rewards.items()]
-            await asyncio.gather(*asked)
+        await PartAnswers(self.parts, self.rewards, self.rule, samples, answer).gather()
 
-    async def _in_turn(self, samples: Sequence[Sample], table: _Table) -> None:
-        """Part after part, each for the samples that still need it."""
-        waiting = list(range(len(samples)))
-        for part in self.parts:
-            if not waiting:
-                return
-            reward = self.rewards[part.name]
-            asked = _whole_groups(samples, waiting) if reward.compares_groups else waiting
-            turn = _Turn(table, part, asked, frozenset(waiting))
-            await _tell(reward, [samples[index] for index in asked], turn.note)
-            waiting = sorted(turn.going_on)
+    @property
+    def parts_run_apart(self) -> bool:
+        """Whether, served, each part runs where its own isolation says.
 
+        So it is where one wants a process, and another would take from it that a hang there has one culprit: its calls
+        carry several samples, or it wants a thread.
+        """
+        wants_process = any(reward.isolation == "process" for reward in self.rewards.values())
+        return self.isolation == "process" and wants_process and not _may_share_a_process(self)
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """What the parts have said of each sample; a row that is complete is combined and answered.
-
-    On any thread: a row that two parts complete at once is answered twice, and alike.
-    """
-
-    parts: Sequence[Part]
-    rule: Rule
-    answer: Answer
-    rows: Sequence[dict[str, RewardOutput]]
-
-    def note(self, name: str, at: int, output: RewardOutput) -> None:
-        """A part has answered, where all are asked."""
-        self.rows[at][name] = output
-        if len(self.rows[at]) == len(self.parts):
-            self.close(at)
-
-    def close(self, at: int) -> None:
-        """Nobody else is asked for this one."""
-        self.answer(at, combine(self.parts, self.rows[at], self.rule))
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """One part's, for those that still wait; it is asked for their siblings too, where it compares.
-
-    Attributes:
-        going_on: who needs the next part.
-    """
-
-    table: _Table
-    part: Part
-    asked: Sequence[int]
-    waiting: frozenset[int]
-    going_on: set[int] = field(default_factory=set)
-
-    def note(self, at: int, output: RewardOutput) -> None:
-        """The part has answered for the `at`-th of those that it was asked for."""
-        index = self.asked[at]
-        if index not in self.waiting:
-            return
-        self.table.rows[index][self.part.name] = output
-        if self.part is not self.table.parts[-1] and self._needs_next(output):
-            self.going_on.add(index)
-        else:
-            self.table.close(index)
-
-    def _needs_next(self, output: RewardOutput) -> bool:
-        rule = self.table.rule
-        return not output.is_valid if rule.method == "first_valid" else gate_is_open(self.part, output, rule)
-
-
-async def _tell(reward: RewardFunction, samples: Sequence[Sample], tell: Answer) -> None:
-    """What one part says of each sample, as soon as it says it."""
-    if not can_answer_each(reward):
-        for at, output in enumerate(await score_guarded(reward.ascore, samples)):
-            tell(at, output)
-        return
-    answered: set[int] = set()
-
-    def note(at: int, output: RewardOutput) -> None:
-        answered.add(at)
-        tell(at, to_output(output))
-
-    rest = await answer_rest_of(reward, samples, note)
-    for at in range(len(samples)):
-        if at not in answered:
-            tell(at, rest)
-
-
-def _takes_no_time(reward: RewardFunction) -> bool:
-    return reward.isolation == "inline" and not reward.is_async and not reward.compares_groups
-
-
-def _whole_groups(samples: Sequence[Sample], wanted: Sequence[int]) -> list[int]:
-    """The positions of all siblings of the samples that are wanted: with fewer to compare, scores would be others."""
-    groups = [positions for positions in positions_of_groups(samples) if not set(positions).isdisjoint(wanted)]
-    return sorted(position for positions in groups for position in positions)
+    def with_rewards(self, rewards: Mapping[str, RewardFunction]) -> Self:
+        """The same rule over the same parts, asked of other rewards."""
+        made = copy.copy(self)
+        made.rewards = dict(rewards)
+        return made
 
 
 def _read_part(item: Any, position: int) -> tuple[RewardFunction, float, str]:
@@ -271,3 +181,10 @@ def _strongest(isolations: Sequence[Isolation]) -> Isolation:
     if "process" in isolations:
         return "process"
     return "thread" if "thread" in isolations else "inline"
+
+
+def _may_share_a_process(reward: RewardFunction) -> bool:
+    """Whether one sample at a time goes through it, so that a hang in a shared process has one culprit."""
+    if isinstance(reward, CompositeReward):
+        return all(map(_may_share_a_process, reward.rewards.values()))
+    return reward.isolation != "thread" and reward.scores_one_by_one and not reward.is_async

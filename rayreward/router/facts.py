@@ -63,7 +63,8 @@ class RewardFacts:
     ) -> RewardFacts:
         """The facts of a loaded reward; `process_count` is how many killable processes a replica has for it."""
         condition = reward.serving_condition
-        takes_turns = process_count == 1 if reward.isolation == "process" else reward.scores_in_turn
+        is_one_process = reward.isolation == "process" and not reward.parts_run_apart
+        takes_turns = process_count == 1 if is_one_process else reward.scores_in_turn
         return cls(
             version=version,
             description=reward.description,

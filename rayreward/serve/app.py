@@ -25,7 +25,7 @@ from rayreward.serve.replica import RewardReplica, ScaledReplica
 from rayreward.serve.scaling import by_queued_work
 from rayreward.serve.service import RewardService
 from rayreward.spec import RewardSpec
-from rayreward.workers.patience import MOST_ASIDE
+from rayreward.workers.patience import MOST_LATE
 
 APP_NAME = "rewards"
 """The Serve application's usual name; in-cluster clients look for it."""
@@ -109,7 +109,7 @@ def _reward_deployment(spec: RewardSpec, name: str) -> Any:
         "name": name,
         # The router keeps to the spec. Serve counts a call for a moment after it was answered, and would send the next
         # one elsewhere; and slow samples are waited for beside the others.
-        "max_ongoing_requests": 2 * spec.max_ongoing_requests + MOST_ASIDE,
+        "max_ongoing_requests": 2 * spec.max_ongoing_requests + MOST_LATE,
         "request_router_config": aimed_config(name),
         "ray_actor_options": {"num_cpus": _REPLICA_CPUS, **spec.ray_actor_options},
         "logging_config": _QUIET,

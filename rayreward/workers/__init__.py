@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rayreward.workers.choosing import build_runner
 from rayreward.workers.outcomes import settled
 from rayreward.workers.replaceable import Ran, ReplaceableRunner
-from rayreward.workers.runner import Runner, build_runner
+from rayreward.workers.runner import Runner
 
 __all__ = ["Ran", "ReplaceableRunner", "Runner", "build_runner", "settled"]

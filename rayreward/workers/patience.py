@@ -25,6 +25,13 @@ _HALF_FORGOTTEN_SAMPLES = 32
 MOST_ASIDE = 8
 """Processes of one replica that are at slow samples: each may use a core, and as much memory as `memory_bytes`."""
 
+FEW = 8
+"""Samples that a call on a thread or an event loop is answered without. While more are open the call is slow, not some
+of its samples; and to ask for one again costs as much as a call of many."""
+
+MOST_LATE = 256
+"""Samples of one replica that calls were answered without: each is a call that waits there."""
+
 
 class Patience:
     """One reward's, in one replica.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from functools import partial
-from typing import Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import cloudpickle
 
 from rayreward.batches import OutputBatch
-from rayreward.boundary import AnswersEach, answer_rest_of, can_answer_each, score_guarded
+from rayreward.boundary import AnswersEach, answer_rest_of, score_guarded
 from rayreward.condition import Condition
 from rayreward.errors import RewardLoadError
 from rayreward.function import RewardFunction
@@ -25,8 +25,10 @@ from rayreward.sample import Sample
 from rayreward.types import FailureKind, RewardOutput
 from rayreward.workers.answers import Answers
 from rayreward.workers.outcomes import Outcome, give_up, settled
-from rayreward.workers.patience import LEAST_S, MOST_ASIDE, Patience
+from rayreward.workers.patience import FEW, LEAST_S, MOST_LATE, Patience
 from rayreward.workers.process import ProcessWorker
+
+T = TypeVar("T")
 
 
 class Runner(Protocol):
@@ -64,24 +66,16 @@ class Runner(Protocol):
         ...
 
 
-def build_runner(reward: RewardFunction, *, process_count: int = 1, timeout_s: float | None = None) -> Runner:
-    """The runner for `reward`'s isolation; `process_count` is used by killable processes only."""
-    limit_s = reward.timeout_s if timeout_s is None else timeout_s
-    if reward.isolation == "process":
-        return ProcessRunner(reward, process_count=process_count, timeout_s=limit_s)
-    runner = ThreadRunner if reward.isolation == "thread" else InlineRunner
-    return runner(reward, timeout_s=limit_s)
-
-
 class InlineRunner:
     """Runs on the event loop: for rewards that are async or trivial.
 
     A deadline is kept by giving up on the answer; a sync reward that blocks cannot be interrupted here.
     """
 
-    def __init__(self, reward: RewardFunction, *, timeout_s: float) -> None:
-        self._reward, self._timeout_s = reward, timeout_s
-        self._is_plain = reward.scores_one_by_one and not reward.is_async
+    def __init__(self, reward: RewardFunction, *, timeout_s: float, patience_s: float = LEAST_S) -> None:
+        self._reward, self._timeout_s, self._patience_s = reward, timeout_s, patience_s
+        self._is_plain = reward.is_plain
+        self._late_count = 0
         self._version: str | None = None
 
     @property
@@ -108,7 +102,7 @@ class InlineRunner:
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
         if not self._is_plain:
-            return await self._within_deadline(score_guarded(self._reward.ascore, samples), samples)
+            return await self._within_deadline(self._placed(score_guarded(self._reward.ascore, samples)), samples)
         begun = self._reward._begin_all(samples)
         for one in begun:
             if not isinstance(one, RewardOutput):
@@ -116,8 +110,36 @@ class InlineRunner:
         return OutputBatch(cast(list[RewardOutput], begun))  # done before a deadline could be looked at
 
     async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
-        """One output a sample, in order: here, all are waited for."""
-        return await self.run(samples)
+        """The same; of a reward that answers each sample when it knows it, as soon as none but slow ones are left."""
+        if not self._reward.answers_each:
+            return await self.run(samples)
+        answers = Answers(len(samples))
+        whole = asyncio.get_running_loop().create_task(self._answer(samples, answers))
+        whole.add_done_callback(partial(_answer_lost, answers))
+        try:
+            await asyncio.wait({whole}, timeout=self._patience_s)
+            while not whole.done() and answers.open_count > min(FEW, MOST_LATE - self._late_count):
+                await asyncio.wait({whole}, timeout=self._patience_s)
+        except asyncio.CancelledError:
+            whole.cancel()
+            raise
+        outcomes = answers.outcomes(on_over=whole.cancel)
+        for outcome in outcomes:
+            if not isinstance(outcome, RewardOutput):
+                self._late_count += 1
+                outcome.add_done_callback(self._come_late)
+        return outcomes
+
+    def _come_late(self, _: asyncio.Future[RewardOutput]) -> None:
+        self._late_count -= 1
+
+    async def _answer(self, samples: Sequence[Sample], answers: Answers) -> None:
+        work = self._placed(_rest_of(self._reward, samples, answers))
+        answers.answer_rest((await self._within_deadline(work, samples))[0])
+
+    def _placed(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """`work`, where it is to run."""
+        return work
 
     async def _within_deadline(
         self, work: Awaitable[list[RewardOutput]], samples: Sequence[Sample]
@@ -150,10 +172,7 @@ class ThreadRunner(InlineRunner):
     A deadline is kept by giving up on the answer: the thread stays busy until the reward returns.
     """
 
-    def __init__(self, reward: RewardFunction, *, timeout_s: float, patience_s: float = LEAST_S) -> None:
-        super().__init__(reward, timeout_s=timeout_s)
-        self._patience_s = patience_s
-        self._loop: asyncio.AbstractEventLoop | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Load the reward and start the thread."""
@@ -163,33 +182,13 @@ class ThreadRunner(InlineRunner):
 
     async def run(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """One output a sample, in order."""
-        work = asyncio.run_coroutine_threadsafe(score_guarded(self._reward.ascore, samples), self._started())
-        return await self._within_deadline(asyncio.wrap_future(work), samples)
+        return await self._within_deadline(self._placed(score_guarded(self._reward.ascore, samples)), samples)
 
-    async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
-        """The same; of a reward that answers each sample when it knows it, as soon as none but slow ones are left."""
-        if not can_answer_each(self._reward):
-            return await self.run(samples)
-        answers = Answers(len(samples))
-        whole = asyncio.get_running_loop().create_task(self._answer(self._reward, samples, answers))
-        whole.add_done_callback(partial(_answer_lost, answers))
-        try:
-            await asyncio.wait({whole}, timeout=self._patience_s)
-            while not whole.done() and answers.open_count > MOST_ASIDE:  # it is the call that is slow, not some samples
-                await asyncio.wait({whole}, timeout=self._patience_s)
-        except asyncio.CancelledError:
-            whole.cancel()
-            raise
-        return answers.outcomes(on_over=whole.cancel)
-
-    async def _answer(self, reward: AnswersEach, samples: Sequence[Sample], answers: Answers) -> None:
-        work = asyncio.run_coroutine_threadsafe(_rest_of(reward, samples, answers), self._started())
-        answers.answer_rest((await self._within_deadline(asyncio.wrap_future(work), samples))[0])
-
-    def _started(self) -> asyncio.AbstractEventLoop:
+    def _placed(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         if self._loop is None:
+            work.close()
             raise RuntimeError("a runner was used before its start or after its stop; this is a bug in rayreward")
-        return self._loop
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def stop(self) -> None:
         """Release what the reward holds, and end the thread, as soon as the reward lets it."""
@@ -222,7 +221,13 @@ class ProcessRunner:
     """
 
     def __init__(
-        self, reward: RewardFunction, *, process_count: int, timeout_s: float, patience: Patience | None = None
+        self,
+        reward: RewardFunction,
+        *,
+        process_count: int,
+        timeout_s: float,
+        memory_bytes: int | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._timeout_s, self._version = timeout_s, reward.version
         blob, patience = _pickled(reward), patience or Patience()
@@ -231,7 +236,7 @@ class ProcessRunner:
                 blob,
                 one_by_one=reward.scores_one_by_one,
                 concurrent=reward.is_async,
-                memory_bytes=reward.memory_bytes,
+                memory_bytes=memory_bytes or reward.memory_bytes,
                 name=reward.name or type(reward).__name__,
                 patience=patience,
             )

@@ -18,7 +18,7 @@ from rayreward.errors import ConfigError
 from rayreward.rewards import CodeExecutionReward
 from rayreward.sample import Sample
 from rayreward.types import FailureKind, RewardOutput
-from rayreward.workers.runner import build_runner
+from rayreward.workers import build_runner
 
 ADD = "```python\ndef add(a, b):\n    return a + b\n```"
 ASSERTS = ["assert add(1, 2) == 3", "assert add(2, 2) == 4", "assert add(0, 0) == 0", "assert add(-1, 1) == 0"]

@@ -219,12 +219,66 @@ class TestAnsweringEach:
             await whole
         assert said([known[at] for at in range(4)]) == expected
 
-    def test_it_is_done_where_a_part_can_and_no_other_takes_time(self) -> None:
-        assert CompositeReward([(Late(), 0.5), (LengthReward(1), 0.5)]).answers_each
-        assert CompositeReward([(Late(), 0.5), (CompositeReward({"nested": Late()}), 0.5)]).answers_each
+    def test_it_is_done_where_a_part_can(self) -> None:
+        assert CompositeReward([(Late(), 0.5), (Rank(), 0.5)]).answers_each
+        assert CompositeReward([(LengthReward(1), 0.5), (CompositeReward({"nested": Late()}), 0.5)]).answers_each
+        assert CompositeReward([(LengthReward(1), 0.5), (RewardFunction(func=asked), 0.5)]).answers_each
         assert not CompositeReward([(LengthReward(1), 0.5), (KeywordReward(["a"]), 0.5)]).answers_each
-        for other in (RewardFunction(func=brief), RewardFunction(func=asked, isolation="inline"), Rank()):
-            assert not CompositeReward([(Late(), 0.5), (other, 0.5)]).answers_each
+        assert not CompositeReward([(RewardFunction(func=brief), 0.5), (Rank(), 0.5)]).answers_each
+
+    @pytest.mark.parametrize("combine", ["gate", "first_valid"])
+    async def test_a_sample_that_a_part_holds_up_does_not_keep_the_others_from_the_next(self, combine: Any) -> None:
+        late, then = Late(), Seen()
+        reward = CompositeReward({"late": late, "then": then}, combine)
+        goes_on = ["a", "b"] if combine == "gate" else ["left"]
+        whole = asyncio.create_task(reward.ascore(samples("late", "a", "b", "left")))
+        async with asyncio.timeout(10):
+            if combine == "gate":
+                await then.was_asked.wait()
+                assert then.asked == [goes_on]
+            late.go.set()
+            outputs = await whole
+        assert said(outputs) == ([1.0, 1.0, 1.0, "invalid_output"] if combine == "gate" else [0.5, 1.0, 1.0, 1.0])
+        assert then.asked == ([["a", "b"], ["late"]] if combine == "gate" else [["left"]])
+
+    async def test_a_part_that_compares_waits_for_all_that_come_before_it(self) -> None:
+        late, rank = Late(), Rank()
+        reward = CompositeReward({"late": late, "rank": rank}, "gate")
+        whole = asyncio.create_task(reward.ascore(samples("late", "a", "bb")))
+        await asyncio.wait({whole}, timeout=0.05)
+        late.go.set()
+        async with asyncio.timeout(10):
+            assert said(await whole) == [2.0, 0.0, 1.0]
+
+
+class Seen(RewardFunction):
+    """1 for each, and which came together."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.was_asked = asyncio.Event()
+
+    async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
+        self.asked.append([sample.response for sample in samples])
+        self.was_asked.set()
+        return [RewardOutput(1.0) for _ in samples]
+
+
+class TestRunningApart:
+    def test_where_a_part_wants_a_process_and_another_would_share_its_hangs(self) -> None:
+        own, waits = RewardFunction(func=brief), RewardFunction(func=asked, isolation="inline")
+        thread = RewardFunction(func=brief, isolation="thread")
+        for other in (waits, thread, Rank(), Late(), CompositeReward({"nested": waits})):
+            assert CompositeReward([(own, 0.5), (other, 0.5)]).parts_run_apart
+        for other in (LengthReward(1), RewardFunction(func=brief), CompositeReward({"nested": own})):
+            assert not CompositeReward([(own, 0.5), (other, 0.5)]).parts_run_apart
+
+    def test_not_where_no_part_wants_a_process_or_its_own_isolation_says_otherwise(self) -> None:
+        waits = RewardFunction(func=asked, isolation="inline")
+        assert not CompositeReward([(LengthReward(1), 0.5), (waits, 0.5)]).parts_run_apart
+        told = CompositeReward([(RewardFunction(func=brief), 0.5), (waits, 0.5)])
+        told.isolation = "inline"
+        assert not told.parts_run_apart
 
 
 def brief(response: str) -> float:

@@ -14,8 +14,8 @@ from rayreward.rewards import CompositeReward, LengthReward
 from rayreward.testing import HANG, ScriptedReward
 from rayreward.workers import build_runner
 from rayreward.workers.outcomes import settled
-from rayreward.workers.patience import MOST_ASIDE
-from rayreward.workers.runner import ThreadRunner
+from rayreward.workers.patience import FEW
+from rayreward.workers.runner import InlineRunner, ThreadRunner
 from tests.processes import children
 from tests.workers import hostile
 
@@ -76,6 +76,42 @@ class TestInlineRunner:
         await runner.start()
         assert said(await runner.run(samples("a", "b"))) == [0.5, 1.0]
         await runner.stop()
+
+    async def test_scores_a_composite_of_rules(self) -> None:
+        reward = CompositeReward([(LengthReward(target=1), 0.5), (ScriptedReward({"a": 3.0}), 1.0)])
+        assert said(await build_runner(reward).run(samples("a", "b"))) == said(reward.score(samples("a", "b")))
+
+    async def test_an_async_sample_that_is_slow_holds_up_no_other(self) -> None:
+        go = asyncio.Event()
+
+        async def reward(response: str) -> float:
+            if response == "slow":
+                await go.wait()
+            return 1.0
+
+        runner = InlineRunner(RewardFunction(func=reward, isolation="inline"), timeout_s=60.0, patience_s=0.01)
+        outcomes = await runner.begin(samples("a", "slow", "b"))
+        assert [isinstance(one, RewardOutput) for one in outcomes] == [True, False, True]
+        go.set()
+        assert said(await settled(outcomes)) == [1.0, 1.0, 1.0]
+
+    async def test_an_async_group_that_is_slow_holds_up_no_other(self) -> None:
+        go = asyncio.Event()
+
+        class Compared(RewardFunction):
+            isolation = "inline"
+
+            async def compute_group(self, group: Sequence[Sample]) -> list[float]:
+                if group[0].response == "slow":
+                    await go.wait()
+                return [float(at) for at in range(len(group))]
+
+        runner = InlineRunner(Compared(), timeout_s=60.0, patience_s=0.01)
+        asked = [Sample(response=text, group_id=text) for text in ("a", "slow", "a", "slow")]
+        outcomes = await runner.begin(asked)
+        assert [isinstance(one, RewardOutput) for one in outcomes] == [True, False, True, False]
+        go.set()
+        assert said(await settled(outcomes)) == [0.0, 0.0, 1.0, 1.0]
 
     async def test_a_hang_costs_its_sample(self) -> None:
         runner = build_runner(ScriptedReward({"slow": HANG}, timeout_s=0.01), timeout_s=60)
@@ -184,12 +220,12 @@ class TestAnsweringEach:
         composite = CompositeReward([(reward, 1.0, "let"), (LengthReward(target=1), 0.0)])
         runner = ThreadRunner(composite if is_part else reward, timeout_s=60.0, patience_s=0.01)
         await runner.start()
-        beginning = asyncio.create_task(runner.begin(samples(*"a" * (MOST_ASIDE + 3))))
+        beginning = asyncio.create_task(runner.begin(samples(*"a" * (FEW + 3))))
         await asyncio.wait({beginning}, timeout=0.1)
         assert not beginning.done()
         reward.let(3)
         outcomes = await beginning
-        assert [isinstance(one, RewardOutput) for one in outcomes] == [True] * 3 + [False] * MOST_ASIDE
-        reward.let(MOST_ASIDE)
-        assert said(await settled(outcomes)) == [float(at) for at in range(MOST_ASIDE + 3)]
+        assert [isinstance(one, RewardOutput) for one in outcomes] == [True] * 3 + [False] * FEW
+        reward.let(FEW)
+        assert said(await settled(outcomes)) == [float(at) for at in range(FEW + 3)]
         await runner.stop()
