@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import is_
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from rayreward.sample import Sample
 from rayreward.types import FailureKind, RewardOutput, Timings
@@ -131,24 +131,35 @@ def _restore_early(tickets: Mapping[int, str], count: int, columns: Sequence[Col
 
 
 class AskedAgain(SampleBatch):
-    """One sample whose call was answered without it; it arrives as any batch does, the ticket beside it.
+    """Samples whose call was answered without them: they are asked for by their tickets, which travel alone.
 
     Attributes:
-        ticket: what it is asked for by.
+        tickets: one a sample.
     """
 
-    __slots__ = ("ticket",)
-    ticket: str
+    __slots__ = ("tickets",)
+    tickets: Sequence[str]
 
     @classmethod
-    def by(cls, ticket: str, sample: Sample) -> Self:
-        """The sample with its ticket."""
-        batch = cls([sample])
-        batch.ticket = ticket
+    def by(cls, tickets: Sequence[str], samples: Iterable[Sample]) -> Self:
+        """The samples with their tickets."""
+        batch = cls(samples)
+        batch.tickets = tickets
         return batch
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return SampleBatch.of_columns, (len(self), self.columns())
+
+class Rest(NamedTuple):
+    """What is known by now of samples that are asked for by tickets; of the others the tickets still hold.
+
+    Attributes:
+        outputs: of those that are known.
+        positions: of their tickets, among those that were asked by.
+        unknown: positions of tickets that nobody keeps: their samples are to be scored again.
+    """
+
+    outputs: Sequence[RewardOutput]
+    positions: Sequence[int]
+    unknown: Sequence[int]
 
 
 NOT_KNOWN_YET = RewardOutput.failed(

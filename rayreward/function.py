@@ -236,6 +236,11 @@ class RewardFunction:
         return self.is_async and not is_own and (self.compares_groups or not self.scores_batches)
 
     @property
+    def only_waits(self) -> bool:
+        """Whether a sample under way costs its replica nothing: it waits for somebody else."""
+        return self.answers_each and self.isolation == "inline"
+
+    @property
     def scores_in_turn(self) -> bool:
         """Whether a second call, on the same thread or event loop, waits for the first."""
         return type(self).ascore is RewardFunction.ascore and not self.is_async

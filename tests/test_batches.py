@@ -8,7 +8,7 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from rayreward.batches import NOT_KNOWN_YET, AskedAgain, EarlyBatch, OutputBatch, SampleBatch
+from rayreward.batches import NOT_KNOWN_YET, AskedAgain, EarlyBatch, OutputBatch, Rest, SampleBatch
 from rayreward.sample import Sample
 from rayreward.types import FailureKind, MetricRewardOutput, RewardOutput, Timings
 
@@ -66,11 +66,13 @@ class TestEarly:
         assert early.known(early) == OUTPUTS
         assert early.known(["a", "b", "c", "d"]) == ["a", "b", "c"]
 
-    def test_a_sample_that_is_asked_for_again_arrives_as_any_other(self) -> None:
-        asked = AskedAgain.by("ticket", Sample(response="a"))
-        assert asked.ticket == "ticket"
-        assert type(sent(asked)) is SampleBatch
-        assert sent(asked) == [Sample(response="a")]
+    def test_samples_that_are_asked_for_again_have_a_ticket_each(self) -> None:
+        asked = AskedAgain.by(["ticket"], [Sample(response="a")])
+        assert (asked, asked.tickets) == ([Sample(response="a")], ["ticket"])
+
+    def test_the_rest_travels(self) -> None:
+        rest = Rest(OutputBatch(OUTPUTS), [0, 1, 2], [3])
+        assert sent(rest) == rest
 
 
 class TestStamping:

@@ -17,11 +17,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rayreward.batches import AskedAgain, Rest
 from rayreward.client.applications import AUTO
 from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
 from rayreward.client.handle import find_app
 from rayreward.client.patience import PAUSE_S, score_patiently
 from rayreward.errors import ServiceUnavailableError
+from rayreward.router.asking_again import ask_again
 from rayreward.router.coalescer import Coalescer, Gather
 from rayreward.sample import Sample
 from rayreward.serve.calls import call_handle
@@ -165,6 +167,15 @@ class TrainerClient:
         return desk
 
     async def _send(self, batch: list[Sample]) -> Sequence[RewardOutput]:
+        if isinstance(batch, AskedAgain):
+            return await ask_again(batch, rest=self._rest, score=self._score_batch)
+        return await self._score_batch(batch)
+
+    async def _rest(self, tickets: Sequence[str]) -> Rest:
+        found: Rest = await self._call("rest", list(tickets))
+        return found
+
+    async def _score_batch(self, batch: list[Sample]) -> Sequence[RewardOutput]:
         outputs: Sequence[RewardOutput] = await self._call("score_for_trainer", self._reward, batch, run=self._run)
         return outputs
 

@@ -90,6 +90,7 @@ class CodeExecutionReward(RewardFunction):
 
     isolation: Isolation = "inline"  # what is dangerous runs in processes of the sandbox's and the judge's
     answers_each = True
+    only_waits = False
     name = "code_execution"
 
     def __init__(

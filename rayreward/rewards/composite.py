@@ -122,6 +122,11 @@ class CompositeReward(RewardFunction):
         """Whether a part does: of the others it is known together."""
         return any(reward.answers_each for reward in self.rewards.values())
 
+    @property
+    def only_waits(self) -> bool:
+        """Whether its parts do, or take no time."""
+        return self.answers_each and all(one.only_waits or _takes_no_time(one) for one in self.rewards.values())
+
     async def ascore(self, samples: Sequence[Sample]) -> list[RewardOutput]:
         """Score `samples` by all parts that the rule needs."""
         return await outputs_of(self, samples)
@@ -181,6 +186,10 @@ def _strongest(isolations: Sequence[Isolation]) -> Isolation:
     if "process" in isolations:
         return "process"
     return "thread" if "thread" in isolations else "inline"
+
+
+def _takes_no_time(reward: RewardFunction) -> bool:
+    return reward.isolation == "inline" and reward.is_plain and not reward.answers_each
 
 
 def _may_share_a_process(reward: RewardFunction) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rayreward.batches import EarlyBatch
+from rayreward.batches import AskedAgain, EarlyBatch
 from rayreward.outcome import failed_output, to_outputs
 from rayreward.router.coalescer import Send
 from rayreward.sample import Sample
@@ -35,6 +35,8 @@ def bisecting(send: Send, *, scores_one_by_one: Callable[[], bool]) -> Send:
     """
 
     async def send_in_parts(batch: list[Sample]) -> Sequence[RewardOutput]:
+        if isinstance(batch, AskedAgain):
+            return await send(batch)  # they were part of a call of which something is known
         outputs = await _attempt(send, batch)
         if not outputs.is_blamable(scores_one_by_one()):
             return outputs.outputs

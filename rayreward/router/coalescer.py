@@ -309,30 +309,39 @@ class Coalescer:
                 self._schedule_pump(asyncio.get_running_loop())
 
     def _ask_again(self, entries: list[Entry], tickets: Mapping[int, str], left_s: float) -> None:
-        """Ask for each slow sample of a call that was answered without them: by itself, and in no slot.
+        """Ask for the slow samples of a call that was answered without them: in no slot.
 
-        A slot is what a replica works in; these have processes of their own there, and it bounds them.
+        A slot is what a replica works in; these have processes of their own there, or wait, and it bounds them.
         """
-        for position, ticket in tickets.items():
-            task = asyncio.get_running_loop().create_task(self._await_slow(entries[position], ticket, left_s))
-            self._under_way[task] = [entries[position]]
-            task.add_done_callback(self._under_way.pop)
-            if entries[position][0].is_abandoned:
-                self._schedule_sweep()
+        late = [entries[position] for position in tickets]
+        task = asyncio.get_running_loop().create_task(self._await_rest(late, list(tickets.values()), left_s))
+        self._under_way[task] = late
+        task.add_done_callback(self._under_way.pop)
+        if any(call.is_abandoned for call, _ in late):
+            self._schedule_sweep()
 
-    async def _await_slow(self, entry: Entry, ticket: str, left_s: float) -> None:
-        call, position = entry
-        outputs: Sequence[RewardOutput] = []
+    async def _await_rest(self, late: list[Entry], tickets: Sequence[str], left_s: float) -> None:
+        """Until all of them are known; `late` shrinks meanwhile. Whoever gave the tickets holds each question."""
         try:
-            outputs = to_outputs(await self._send(AskedAgain.by(ticket, call.samples[position])), 1)
+            while late:
+                asked = AskedAgain.by(tickets, [call.samples[position] for call, position in late])
+                outputs = to_outputs(await self._send(asked), len(late))
+                still = outputs.tickets if isinstance(outputs, EarlyBatch) else {}
+                known = [at for at in range(len(late)) if at not in still]
+                self._deliver_late([late[at] for at in known], [outputs[at] for at in known], left_s)
+                wanted = [at for at in still if not late[at][0].is_abandoned]
+                gone = [late[at] for at in still if late[at][0].is_abandoned]
+                self._deliver_late(gone, [failed_output(asyncio.CancelledError())] * len(gone), left_s)
+                tickets, late[:] = [still[at] for at in wanted], [late[at] for at in wanted]
         except asyncio.CancelledError as error:
-            outputs = [failed_output(error)]
+            self._deliver_late(late, [failed_output(error)] * len(late), left_s)
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: as for every call
-            outputs = [failed_output(error)]
-        finally:
-            self.stats.in_flight_count -= 1
-            self._deliver([entry], outputs, left_s)
+            self._deliver_late(late, [failed_output(error)] * len(late), left_s)
+
+    def _deliver_late(self, entries: Sequence[Entry], outputs: Sequence[RewardOutput], left_s: float) -> None:
+        self.stats.in_flight_count -= len(entries)
+        self._deliver(entries, outputs, left_s)
 
     def _note_work(self, outputs: Sequence[RewardOutput]) -> None:
         """What the call took to compute, where its replica says."""
@@ -340,7 +349,7 @@ class Coalescer:
         if self._sizer is not None and times is not None and not isinstance(outputs, EarlyBatch):
             self._sizer.note(samples=len(outputs), computed_s=times.computed_s)
 
-    def _deliver(self, entries: list[Entry], outputs: Sequence[RewardOutput], left_s: float) -> None:
+    def _deliver(self, entries: Sequence[Entry], outputs: Sequence[RewardOutput], left_s: float) -> None:
         scored_s = self._now() - left_s
         self.stats.count(outputs)
         timings = _timings(entries, outputs, left_s, scored_s)

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from rayreward.batches import AskedAgain
 from rayreward.router.coalescer import Send
 from rayreward.sample import Sample
 from rayreward.types import RewardOutput
@@ -54,6 +55,8 @@ def hedged(
     """
 
     async def send_hedged(batch: list[Sample]) -> Sequence[RewardOutput]:
+        if isinstance(batch, AskedAgain):
+            return await send(batch)  # it waits for what is under way
         first: _Call = _start(send, batch)
         timer = asyncio.ensure_future(sleep(after_s))
         calls = [first]

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rayreward.errors import RolloutError
+from rayreward.grouping import positions_of_groups
 from rayreward.outcome import to_outputs
 from rayreward.router.assembly import Assembly
 from rayreward.router.backlog import Backlog
@@ -189,6 +190,16 @@ class Lane:
         """What the call has found; one that was no probe counts for nothing."""
         if is_probe and self.breaker is not None:
             self.breaker.note(was_there=was_there)
+
+    def parts(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
+        """Positions of samples that are known together; each part may be asked for by itself.
+
+        All, of a reward whose samples take no time; groups, of one that compares them, and while nothing is known of
+        it; else each sample.
+        """
+        if self.facts is None or self.facts.compares_groups:
+            return positions_of_groups(samples)
+        return [[at] for at in range(len(samples))] if self.facts.may_be_slow else [range(len(samples))]
 
     async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
         """One output a sample, in order."""

@@ -4,7 +4,7 @@ What arrives: a decoded HTTP request, or samples of an in-cluster client. What l
 order. A lost reward kills a whole OpenRLHF run, so a sample without a score gets the number that the policy names,
 marked as not valid.
 
-It takes two steps. `score` gives outputs as soon as they are known; `settle` gives the numbers of those that failed,
+It takes two steps. `begin` gives outputs as soon as they are known; `settle` gives the numbers of those that failed,
 and may wait for their siblings. An HTTP request takes both at once. A client whose calls carry many samples takes them
 apart, so that a failed sample's wait holds up nobody else.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from rayreward.router.config import OpenRLHFPolicy
 from rayreward.router.neutral import NeutralMeans
@@ -20,6 +21,7 @@ from rayreward.router.router import Router
 from rayreward.sample import Sample
 from rayreward.trainers.openrlhf import RewardRequest, TrainerAnswer
 from rayreward.types import FailureKind, Priority, RewardOutput
+from rayreward.workers.outcomes import Outcome
 
 _NO_RUN = ""
 """The run of requests that name none: all of them share one mean."""
@@ -88,17 +90,57 @@ class OpenRLHFRoute:
         left_s = self._policy.answer_within_s - (self._router.now() - started_s)
         return await self._settle_all(name, items, prompts, outputs, run, within_s=left_s)
 
-    async def score(self, name: str | None, samples: Sequence[Sample], *, run: str | None) -> list[RewardOutput]:
-        """One output a sample, in order. Those with a score are done with; the others are to be settled.
+    async def begin(self, name: str | None, samples: Sequence[Sample], *, run: str | None) -> Sequence[Outcome]:
+        """One outcome a sample, in order. Those with a score are done with; the others are to be settled.
+
+        What is not known soon is a future of its output: a client asks for many callers at once.
 
         Raises:
             UnknownRewardError: no such reward; nothing was scored.
         """
         name, _ = self._router.lane(name)
-        outputs = await self._score(name, samples, [_group_of(sample) for sample in samples], run=run)
+        means, begun_s = self._means_of(name), self._router.now()
+        for sample in samples:
+            means.begin(run or _NO_RUN, _group_of(sample), size=sample.group_size, now_s=begun_s)
+
+        def finish(sample: Sample, output: RewardOutput | None) -> None:
+            score = None if output is None else output.score
+            means.finish(run or _NO_RUN, _group_of(sample), score, now_s=self._router.now())
+
+        try:
+            limit_s = self._policy.answer_within_s
+            outcomes = await self._router.begin(name, samples, timeout_s=limit_s, caller=run, is_held=True)
+        except BaseException:  # a caller that leaves takes its samples out of the groups again
+            for sample in samples:
+                finish(sample, None)
+            self._announce()
+            raise
+
+        def note(sample: Sample, late: asyncio.Future[RewardOutput]) -> None:
+            finish(sample, None if late.cancelled() else late.result())
+            self._announce()
+            if not late.cancelled():
+                self._note_answered(name, [sample], [late.result()], run)
+
+        known: list[tuple[Sample, RewardOutput]] = []
+        for sample, outcome in zip(samples, outcomes, strict=True):
+            if isinstance(outcome, RewardOutput):
+                finish(sample, outcome)
+                known.append((sample, outcome))
+            else:
+                outcome.add_done_callback(partial(note, sample))
+        self._announce()
+        self._note_answered(name, [sample for sample, _ in known], [output for _, output in known], run)
+        return outcomes
+
+    def _note_answered(
+        self, name: str, samples: Sequence[Sample], outputs: Sequence[RewardOutput], run: str | None
+    ) -> None:
+        """Those with a score are done with; the others are to be settled."""
         valid = [position for position, output in enumerate(outputs) if output.is_valid]
         self._record(name, [samples[at] for at in valid], [outputs[at] for at in valid], run)
-        return outputs
+        if _unavailable(outputs):
+            self._router.note_unavailable(run)
 
     async def settle(
         self,
@@ -109,14 +151,14 @@ class OpenRLHFRoute:
         run: str | None,
         unseen: Collection[int] = (),
     ) -> list[TrainerAnswer]:
-        """What the trainer is told of samples that `score` gave none, or that were scored elsewhere.
+        """What the trainer is told of samples that `begin` gave no score, or that were scored elsewhere.
 
         Args:
             name: the reward.
             samples: what they are.
             outputs: of each; a score is told as it is.
             run: the training.
-            unseen: positions of those that `score` was never asked for: they are counted among their siblings first.
+            unseen: positions of those that `begin` was never asked for: they are counted among their siblings first.
 
         Raises:
             UnknownRewardError: no such reward.

@@ -30,6 +30,10 @@ class RewardLane(Protocol):
         """Whether what is not ready may have no replica where nothing is asked for."""
         ...
 
+    def parts(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
+        """Positions of samples that are known together; each part may be asked for by itself."""
+        ...
+
     async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
         """One output a sample, in order."""
         ...

@@ -13,6 +13,7 @@ from typing import Any
 from rayreward.errors import UnknownRewardError, did_you_mean
 from rayreward.log.record import LogRecord, RewardLog
 from rayreward.router.admission import Admission, AdmissionPolicy, Gate, Ticket
+from rayreward.router.known_soon import PATIENCE_S, known_soon
 from rayreward.router.lane import Lane
 from rayreward.router.prescale import Prescaled
 from rayreward.router.reward_lane import RewardLane
@@ -23,6 +24,7 @@ from rayreward.router.terms import Terms, rank_of
 from rayreward.sample import Sample
 from rayreward.types import FailureKind, Priority, RewardInfo, RewardOutput
 from rayreward.wire import VersionsChangeBody
+from rayreward.workers.outcomes import Outcome
 
 __all__ = ["Lane", "Router"]
 
@@ -94,13 +96,59 @@ class Router:
         terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
         ticket = _ticket(name, samples, terms)
         if not self._gate.admission.enters(ticket):
-            started_s = self.now()
-            await self._gate.enter(ticket, timeout_s=timeout_s)
-            terms = terms.after(self.now() - started_s)
+            terms = await self._enter(ticket, terms)
         try:
             return await lane.score(samples, terms)
         finally:
             self._gate.leave(ticket)
+
+    async def begin(
+        self,
+        name: str | None,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: float | None = None,
+        priority: Priority = "train",
+        caller: str | None = None,
+        is_held: bool = False,
+        patience_s: float = PATIENCE_S,
+    ) -> Sequence[Outcome]:
+        """`score` for a client that asks for many callers at once: what is not known in time is a future of its output.
+
+        Args:
+            name: the reward; the main one where left out.
+            samples: what to score.
+            timeout_s: after which samples without an answer fail as `timeout`.
+            priority: "train" goes before "eval", and "batch" comes last.
+            caller: whose samples they are (the run).
+            is_held: whether it is held while too much waits, as by `score_in_turn`, and not refused.
+            patience_s: how long all are waited for.
+
+        Raises:
+            UnknownRewardError: no such reward.
+            InvalidInputError: no such priority.
+            BackpressureError: too much waits already; nothing was scored.
+        """
+        name, lane = self.lane(name)
+        terms = Terms(timeout_s, rank_of(priority), caller or "")
+        ticket = _ticket(name, samples, terms)
+        if samples and not self._gate.admission.enters(ticket):
+            if not is_held:
+                terms = await self._enter(ticket, terms)
+            elif (entered := await self._enter_in_turn(ticket, terms)) is None:
+                return [_too_full(timeout_s)] * len(samples)
+            else:
+                terms = entered
+        parts = lane.parts(samples)
+
+        async def score(part: Sequence[int]) -> list[RewardOutput]:
+            asked = samples if len(part) == len(samples) else [samples[at] for at in part]
+            try:
+                return await lane.score(asked, terms)
+            finally:
+                self._gate.leave(_ticket(name, asked, terms))
+
+        return await known_soon([(part, score(part)) for part in parts], patience_s=patience_s)
 
     async def score_in_turn(
         self,
@@ -122,15 +170,26 @@ class Router:
         terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
         ticket = _ticket(name, samples, terms)
         if not self._gate.admission.enters(ticket):
-            started_s = self.now()
-            if not await self._gate.enter_in_turn(ticket, timeout_s=timeout_s):
-                text = f"too much waited in the router for {timeout_s} s: it takes what its 'admission' limits say"
-                return [RewardOutput.failed(FailureKind.REJECTED, text)] * len(samples)
-            terms = terms.after(self.now() - started_s)
+            entered = await self._enter_in_turn(ticket, terms)
+            if entered is None:
+                return [_too_full(timeout_s)] * len(samples)
+            terms = entered
         try:
             return await lane.score(samples, terms)
         finally:
             self._gate.leave(ticket)
+
+    async def _enter(self, ticket: Ticket, terms: Terms) -> Terms:
+        """What is left of the terms when the ticket has entered."""
+        started_s = self.now()
+        await self._gate.enter(ticket, timeout_s=terms.timeout_s)
+        return terms.after(self.now() - started_s)
+
+    async def _enter_in_turn(self, ticket: Ticket, terms: Terms) -> Terms | None:
+        """The same for whoever is held; None where there was no room in time."""
+        started_s = self.now()
+        has_entered = await self._gate.enter_in_turn(ticket, timeout_s=terms.timeout_s)
+        return terms.after(self.now() - started_s) if has_entered else None
 
     def records(self, run: str | None) -> bool:
         """Whether `record` keeps anything of this run's samples."""
@@ -230,6 +289,11 @@ class Router:
     def is_ready(self) -> bool:
         """Whether every reward that should have a replica has one that loaded it."""
         return not self.starting
+
+
+def _too_full(timeout_s: float | None) -> RewardOutput:
+    text = f"too much waited in the router for {timeout_s} s: it takes what its 'admission' limits say"
+    return RewardOutput.failed(FailureKind.REJECTED, text)
 
 
 def _ticket(name: str, samples: Sequence[Sample], terms: Terms) -> Ticket:

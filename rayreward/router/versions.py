@@ -60,6 +60,10 @@ class VersionedLane:
         """Whether what is not ready may have no replica where nothing is asked for."""
         return all(lane.is_ready or lane.can_sleep for lane in self._answering)
 
+    def parts(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
+        """As the live version has them: its candidate is the same reward."""
+        return self._live.parts(samples)
+
     async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
         """One output a sample, in order."""
         rollout, shadows = self._rollout, self._shadows

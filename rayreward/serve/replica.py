@@ -2,7 +2,7 @@
 
 What arrives: batches of samples, one call each, and what waits behind them in the router; now and then another
 configuration. What leaves: one output a sample, in order, stamped with the version that scored it and the seconds it
-took, slow ones later by a ticket; and where replicas come and go, the numbers that Serve's controller scales by.
+took, slow ones later by their tickets; and where replicas come and go, the numbers that Serve's controller scales by.
 
 Another configuration (`user_config` of the deployment) is loaded beside the reward that serves, and takes its place
 when it is loaded: no call is lost, and those under way end as they began. One that cannot load fails the deployment at
@@ -16,12 +16,13 @@ import gc
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import cloudpickle
 import pydantic
 
-from rayreward.batches import NOT_KNOWN_YET, EarlyBatch, OutputBatch
+from rayreward.batches import OutputBatch, Rest
 from rayreward.errors import ConfigError, shown
 from rayreward.function import RewardFunction
 from rayreward.router.backlog import Backlog, BacklogMemory
@@ -31,11 +32,11 @@ from rayreward.serve.heap import keep_heap
 from rayreward.serve.lost_model import LostModel
 from rayreward.serve.running import this_replica
 from rayreward.serve.starting import telling_start
-from rayreward.serve.unclaimed import Late, Unclaimed
+from rayreward.serve.unclaimed import Unclaimed
 from rayreward.spec import RewardSpec
 from rayreward.strict import StrictModel
 from rayreward.types import RewardOutput, Timings
-from rayreward.workers import Ran, ReplaceableRunner, build_runner, settled
+from rayreward.workers import ReplaceableRunner, build_runner, settled
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +86,6 @@ class RewardReplica:
         *,
         replica: str | None = None,
         may_be_early: bool = False,
-        ticket: str | None = None,
     ) -> list[RewardOutput]:
         """One output a sample, in order.
 
@@ -94,7 +94,6 @@ class RewardReplica:
             told: what waits in the router.
             replica: whom the call was meant for; Serve's request routing reads it on the way (`serve/aiming.py`).
             may_be_early: whether slow samples need not be waited for: an `EarlyBatch` then says how to ask for them.
-            ticket: of a sample that is asked for again. Where it is not known here, the sample is scored here.
 
         Raises:
             ModelLostError: the reward's model was lost meanwhile: nothing of the call counts, and this replica ends.
@@ -102,35 +101,38 @@ class RewardReplica:
         await self._lost_model.hold_if_ending()
         self._memory.enter(len(samples), told)
         try:
-            outputs = await self._outputs(samples, may_be_early=may_be_early, ticket=ticket)
+            outputs: list[RewardOutput]
+            started_s = time.perf_counter()
+            ran = await self._started().run(samples)
+            if may_be_early and any(isinstance(outcome, asyncio.Future) for outcome in ran.outcomes):
+                stamp = partial(_stamped_alone, version=ran.version, started_s=started_s)
+                outputs = self._unclaimed.early(ran.outcomes, started_s=started_s, stamp=stamp)
+            else:
+                outputs = _stamped(await settled(ran.outcomes), ran.version, started_s)
         finally:
             self._memory.leave(len(samples))
         self._lost_model.check(self._started().condition.lost)
         return outputs
 
-    async def _outputs(
-        self, samples: Sequence[Sample], *, may_be_early: bool, ticket: str | None
-    ) -> list[RewardOutput]:
-        late = None if ticket is None else self._unclaimed.claim(ticket)
-        if late is not None:
-            return _stamped([await late.output], late.version, late.started_s)
-        started_s = time.perf_counter()
-        ran = await self._started().run(samples)
-        if may_be_early:
-            return self._early(ran, started_s)
-        return _stamped(await settled(ran.outcomes), ran.version, started_s)
+    async def rest(self, tickets: Sequence[str], told: Backlog | None = None, *, replica: str | None = None) -> Rest:
+        """What is known by now of samples whose call was answered without them.
 
-    def _early(self, ran: Ran, started_s: float) -> list[RewardOutput]:
-        """What is known, and tickets for the rest."""
-        tickets: dict[int, str] = {}
-        outputs: list[RewardOutput] = []
-        for position, outcome in enumerate(ran.outcomes):
-            if not isinstance(outcome, RewardOutput):
-                tickets[position] = self._unclaimed.keep(Late(outcome, ran.version, started_s))
-                outcome = NOT_KNOWN_YET
-            outputs.append(outcome)
-        stamped = _stamped(outputs, ran.version, started_s)
-        return EarlyBatch.without(stamped, tickets) if tickets else stamped
+        Args:
+            tickets: that the call was answered with.
+            told: what waits in the router.
+            replica: who gave them.
+
+        Raises:
+            ModelLostError: as `score`.
+        """
+        await self._lost_model.hold_if_ending()
+        self._memory.enter(len(tickets), told)
+        try:
+            rest = await self._unclaimed.rest(tickets)
+        finally:
+            self._memory.leave(len(tickets))
+        self._lost_model.check(self._started().condition.lost)
+        return rest
 
     async def probe(self, told: Backlog | None = None) -> RewardFacts:
         """What the router must know of the reward, once it is loaded; `told` is what waits there."""
@@ -201,6 +203,11 @@ class RewardReplica:
 def _stamped(outputs: Sequence[RewardOutput], version: str, started_s: float) -> OutputBatch:
     computed = Timings(computed_s=time.perf_counter() - started_s, batch_samples=len(outputs))
     return OutputBatch.stamped(outputs, version=version, timings=computed)
+
+
+def _stamped_alone(output: RewardOutput, *, version: str, started_s: float) -> RewardOutput:
+    [stamped] = _stamped([output], version, started_s)
+    return stamped
 
 
 class ScaledReplica(RewardReplica):

@@ -14,9 +14,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from rayreward.batches import AskedAgain
+from rayreward.batches import AskedAgain, EarlyBatch, OutputBatch, Rest
 from rayreward.collecting import collect_seldom
 from rayreward.log.record import RewardLog
+from rayreward.router.asking_again import ask_again, ask_each_owner
+from rayreward.router.backlog import Backlog
 from rayreward.router.config import ServiceConfig
 from rayreward.router.lane import Lane, open_lane
 from rayreward.router.lane_policy import LanePolicy, Slots, limits_of
@@ -42,12 +44,13 @@ from rayreward.serve.kept_means import KeptMeans
 from rayreward.serve.listener import start_listener
 from rayreward.serve.running import running_replicas
 from rayreward.serve.starting import keep_starts_known
-from rayreward.serve.unclaimed import replica_of
+from rayreward.serve.unclaimed import Unclaimed, owner_of
 from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import Priority, RewardInfo, RewardOutput
 from rayreward.wire import ServiceBody, VersionsChangeBody
+from rayreward.workers.outcomes import Outcome
 
 _STATUS_WITHIN_S = 2.0
 """How long a router that stops waits for what Serve says of its application. It has 20 s for all that it does then."""
@@ -71,6 +74,7 @@ class RewardService:
         lanes = {spec.name: await opened.versions(spec) for spec in config.rewards}
         self._router = Router(lanes, main_reward=config.main_reward, log=log, admission=config.admission)
         self._openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
+        self._unclaimed = Unclaimed(_replica_name())
         self._kept_means = KeptMeans(_app_name())
         self._openrlhf.restore(await self._kept_means.load())
         self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
@@ -96,22 +100,39 @@ class RewardService:
         run: str | None = None,
         step: int | None = None,
         priority: Priority = "train",
-    ) -> list[RewardOutput]:
-        """One output a sample, in order; for in-cluster clients.
+    ) -> Sequence[RewardOutput]:
+        """One output a sample, in order, for in-cluster clients; an `EarlyBatch` where some are not known soon.
 
         Raises:
             BackpressureError: too much waits in the router already; nothing was scored.
         """
         name, _ = self._router.lane(reward)
-        outputs = await self._router.score(name, samples, timeout_s=timeout_s, priority=priority, caller=run)
-        self._router.record(name, samples, outputs, run=run, step=step)
-        return outputs
+        outcomes = await self._router.begin(name, samples, timeout_s=timeout_s, priority=priority, caller=run)
+        record = partial(self._router.record, name, run=run, step=step)
+        known = [outcome for outcome in outcomes if isinstance(outcome, RewardOutput)]
+        if len(known) == len(outcomes):
+            record(samples, known)
+            return OutputBatch(known)
+        record([sample for sample, one in zip(samples, outcomes, strict=True) if isinstance(one, RewardOutput)], known)
+        for sample, outcome in zip(samples, outcomes, strict=True):
+            if not isinstance(outcome, RewardOutput):
+                outcome.add_done_callback(partial(_record_late, record, sample))
+        return self._early(outcomes)
 
     async def score_for_trainer(
         self, reward: str | None, samples: Sequence[Sample], *, run: str | None = None
-    ) -> list[RewardOutput]:
-        """One output a sample, in order; those without a score are then to be settled."""
-        return await self._openrlhf.score(reward, samples, run=run)
+    ) -> Sequence[RewardOutput]:
+        """As `score`, for a training that is held and not refused; those without a score are then to be settled."""
+        outcomes = await self._openrlhf.begin(reward, samples, run=run)
+        known = [outcome for outcome in outcomes if isinstance(outcome, RewardOutput)]
+        return OutputBatch(known) if len(known) == len(outcomes) else self._early(outcomes)
+
+    async def rest(self, tickets: Sequence[str]) -> Rest:
+        """What is known by now of samples whose call was answered without them."""
+        return await self._unclaimed.rest(tickets)
+
+    def _early(self, outcomes: Sequence[Outcome]) -> EarlyBatch:
+        return self._unclaimed.early(outcomes, started_s=time.perf_counter(), stamp=_as_it_is)
 
     async def settle(
         self,
@@ -173,6 +194,15 @@ class RewardService:
             await asyncio.to_thread(self._router.log.close)
 
 
+def _as_it_is(output: RewardOutput) -> RewardOutput:
+    return output  # the lane has stamped it
+
+
+def _record_late(record: Callable[..., None], sample: Sample, late: asyncio.Future[RewardOutput]) -> None:
+    if not late.cancelled():
+        record([sample], [late.result()])
+
+
 class _Opened:
     """Opens rewards, one after the other.
 
@@ -210,15 +240,24 @@ def _open_lane(spec: RewardSpec, name: str, handle: Any) -> Lane:
     least_busy = LeastBusy(running)
 
     async def send(batch: list[Sample], *, replica: str | None = None) -> Sequence[RewardOutput]:
-        told = lane.backlog(time.time()) if spec.is_scaled else None
-        outputs: Sequence[RewardOutput]
         if isinstance(batch, AskedAgain):
-            owner = replica_of(batch.ticket)
-            outputs = await call_handle(handle, "score", batch, told, ticket=batch.ticket, replica=owner)
-            return outputs
+            rest = partial(ask_each_owner, owner_of=owner_of, rest=rest_of_owner)
+            return await ask_again(batch, rest=rest, score=partial(score, replica=replica))
+        return await score(batch, replica=replica)
+
+    async def score(batch: list[Sample], *, replica: str | None) -> Sequence[RewardOutput]:
         with least_busy.one_more(replica) as chosen:
-            outputs = await call_handle(handle, "score", batch, told, may_be_early=True, replica=chosen)
+            outputs: Sequence[RewardOutput] = await call_handle(
+                handle, "score", batch, told(), may_be_early=True, replica=chosen
+            )
         return outputs
+
+    async def rest_of_owner(owner: str, tickets: Sequence[str]) -> Rest:
+        rest: Rest = await call_handle(handle, "rest", list(tickets), told(), replica=owner)
+        return rest
+
+    def told() -> Backlog | None:
+        return lane.backlog(time.time()) if spec.is_scaled else None
 
     slots, most_samples = Slots(spec.max_ongoing_requests, policy.replicas.most), spec.max_batch_samples or MOST_SAMPLES
     aimed = None

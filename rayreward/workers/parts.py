@@ -34,6 +34,7 @@ class PlacedPart(RewardFunction):
 
     isolation: Isolation = "inline"
     answers_each = True
+    only_waits = False
 
     def __init__(self, reward: RewardFunction, runner: Runner) -> None:
         self._reward, self.runner = reward, runner

@@ -25,12 +25,12 @@ _HALF_FORGOTTEN_SAMPLES = 32
 MOST_ASIDE = 8
 """Processes of one replica that are at slow samples: each may use a core, and as much memory as `memory_bytes`."""
 
-FEW = 8
-"""Samples that a call on a thread or an event loop is answered without. While more are open the call is slow, not some
-of its samples; and to ask for one again costs as much as a call of many."""
+FEW_LATE = 64
+"""Samples of one replica that calls on its thread or event loop were answered without. While more are open the replica
+is busy, and what waits had better do so in the router, for whichever replica is free first."""
 
-MOST_LATE = 256
-"""Samples of one replica that calls were answered without: each is a call that waits there."""
+MOST_LATE = 4096
+"""The same of a reward that only waits, for a judge say: its replica is busy with none of them."""
 
 
 class Patience:

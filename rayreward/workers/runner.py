@@ -25,7 +25,7 @@ from rayreward.sample import Sample
 from rayreward.types import FailureKind, RewardOutput
 from rayreward.workers.answers import Answers
 from rayreward.workers.outcomes import Outcome, give_up, settled
-from rayreward.workers.patience import FEW, LEAST_S, MOST_LATE, Patience
+from rayreward.workers.patience import FEW_LATE, LEAST_S, MOST_LATE, Patience
 from rayreward.workers.process import ProcessWorker
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class InlineRunner:
     def __init__(self, reward: RewardFunction, *, timeout_s: float, patience_s: float = LEAST_S) -> None:
         self._reward, self._timeout_s, self._patience_s = reward, timeout_s, patience_s
         self._is_plain = reward.is_plain
-        self._late_count = 0
+        self._late_count, self._most_late = 0, MOST_LATE if reward.only_waits else FEW_LATE
         self._version: str | None = None
 
     @property
@@ -110,7 +110,7 @@ class InlineRunner:
         return OutputBatch(cast(list[RewardOutput], begun))  # done before a deadline could be looked at
 
     async def begin(self, samples: Sequence[Sample]) -> Sequence[Outcome]:
-        """The same; of a reward that answers each sample when it knows it, as soon as none but slow ones are left."""
+        """The same; of a reward that answers each sample when it knows it, what is known soon, and the rest late."""
         if not self._reward.answers_each:
             return await self.run(samples)
         answers = Answers(len(samples))
@@ -118,7 +118,7 @@ class InlineRunner:
         whole.add_done_callback(partial(_answer_lost, answers))
         try:
             await asyncio.wait({whole}, timeout=self._patience_s)
-            while not whole.done() and answers.open_count > min(FEW, MOST_LATE - self._late_count):
+            while not whole.done() and answers.open_count + self._late_count > self._most_late:
                 await asyncio.wait({whole}, timeout=self._patience_s)
         except asyncio.CancelledError:
             whole.cancel()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rayreward.batches import NOT_KNOWN_YET, EarlyBatch, Rest
 from rayreward.client.trainer import TrainerClient
 from rayreward.errors import ServiceUnavailableError
 from rayreward.sample import Sample
@@ -65,6 +66,24 @@ async def test_256_samples_asked_one_at_a_time_travel_in_one_call_and_each_gets_
     assert [answer[0].reward for answer in answers] == [float(number) for number in range(256)]
     assert len(router.calls) == 1
     assert router.options == [{"run": "ppo"}]
+
+
+async def test_a_slow_sample_holds_up_none_that_travelled_with_it() -> None:
+    go = asyncio.Event()
+
+    async def call(method: str, asked: Any, batch: Any = None, **_options: Any) -> Any:
+        if method == "rest":
+            await go.wait()
+            return Rest([RewardOutput(7.0)], [0], [])
+        outputs = [NOT_KNOWN_YET if sample.response == "slow" else RewardOutput(1.0) for sample in batch]
+        return EarlyBatch.without(outputs, {at: f"r/{at}" for at, one in enumerate(outputs) if one is NOT_KNOWN_YET})
+
+    asking = TrainerClient(call=call, run="ppo")
+    slow, quick = (asyncio.create_task(asking.answer([Sample(response=text)])) for text in ("slow", "quick"))
+    assert [answer.reward for answer in await quick] == [1.0]
+    assert not slow.done()
+    go.set()
+    assert [answer.reward for answer in await slow] == [7.0]
 
 
 async def test_failed_samples_are_settled_together_and_marked() -> None:

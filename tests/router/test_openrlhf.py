@@ -22,6 +22,7 @@ from rayreward.sample import Sample
 from rayreward.testing import ManualClock
 from rayreward.trainers.openrlhf import RewardRequest, TrainerAnswer, decode_request
 from rayreward.types import FailureKind, RewardOutput
+from rayreward.workers.outcomes import settled
 from tests.router.stages import Stage, turns
 
 FAILED = RewardOutput.failed(FailureKind.TIMEOUT, "slow")
@@ -169,7 +170,7 @@ class TestInTwoSteps:
     async def test_scores_come_at_once_and_the_failed_are_settled_by_their_siblings(self) -> None:
         asked = route(Script(a=0.0, b=1.0, bad=FAILED), sibling_wait_s=60.0)
         samples = self.group("a", "bad", "b")
-        outputs = await asked.score(None, samples, run="ppo")
+        outputs = await settled(await asked.begin(None, samples, run="ppo"))
         assert [output.score for output in outputs] == [0.0, None, 1.0]
         answers = await asked.settle(None, [samples[1]], [outputs[1]], run="ppo")
         assert rewards(answers) == [(0.5, False)]
@@ -181,7 +182,7 @@ class TestInTwoSteps:
         for _ in range(10):
             await asyncio.sleep(0)
         assert not early.done()
-        outputs = await asked.score(None, [a, bad], run="ppo")
+        outputs = await settled(await asked.begin(None, [a, bad], run="ppo"))
         assert rewards(await early) == [(0.25, False)]
         assert rewards(await asked.settle(None, [bad], [outputs[1]], run="ppo")) == [(0.25, False)]
 
@@ -193,11 +194,48 @@ class TestInTwoSteps:
         assert rewards(told) == [(0.75, True)]
         assert rewards(await late) == [(0.75, False)]
 
+    async def test_a_slow_sample_holds_up_no_other_and_counts_for_its_siblings_when_it_is_known(self) -> None:
+        go = asyncio.Event()
+
+        async def send(batch: list[Sample]) -> list[RewardOutput]:
+            if batch[0].response == "slow":
+                await go.wait()
+            return [RewardOutput(1.0) for _ in batch]
+
+        lane = open_lane(send, slot_count=2, limits=BatchLimits(max_samples=1), policy=LanePolicy(), now=ManualClock())
+        lane.learn(RewardFacts("v"))
+        own = OpenRLHFRoute(Router({"r": lane}, main_reward="r"), OpenRLHFPolicy(sibling_wait_s=60.0))
+        quick, slow, broken = self.group("quick", "slow", "broken")
+        known, late = await own.begin(None, [quick, slow], run="ppo")
+        assert isinstance(known, RewardOutput)
+        assert isinstance(late, asyncio.Future)
+        waiting = asyncio.create_task(own.settle(None, [broken], [FAILED], run="ppo", unseen=[0]))
+        await turns()
+        assert not waiting.done()
+        go.set()
+        assert (await late).is_valid
+        assert rewards(await waiting) == [(1.0, False)]
+
+    async def test_one_that_is_given_up_keeps_no_sibling_waiting(self) -> None:
+        stage = Stage(is_held=True)
+        lane = open_lane(stage, slot_count=1, limits=BatchLimits(), policy=LanePolicy(), now=ManualClock())
+        lane.learn(RewardFacts("v"))
+        own = OpenRLHFRoute(Router({"r": lane}, main_reward="r"), OpenRLHFPolicy(sibling_wait_s=60.0))
+        slow, broken = self.group("slow", "broken")
+        [late] = await own.begin(None, [slow], run="ppo")
+        assert isinstance(late, asyncio.Future)
+        waiting = asyncio.create_task(own.settle(None, [broken], [FAILED], run="ppo", unseen=[0]))
+        await turns()
+        assert not waiting.done()
+        late.cancel()
+        async with asyncio.timeout(10):
+            await waiting
+
     async def test_each_sample_is_recorded_once(self, tmp_path: Path) -> None:
         log = RewardLog(tmp_path, writer="w")
         asked = route(Script(a=1.0, bad=FAILED), log=log)
         samples = self.group("a", "bad")
-        outputs = await asked.score(None, samples, run="ppo")
+        outputs = await settled(await asked.begin(None, samples, run="ppo"))
         await asked.settle(None, [samples[1]], [outputs[1]], run="ppo")
         log.close()
         rows = [json.loads(line) for line in log.path.read_text().splitlines()]

@@ -26,7 +26,7 @@ class Replica:
 
     def __init__(self, *, poison: str = "") -> None:
         self.batches: list[list[str]] = []
-        self.asked_again: list[str] = []
+        self.asked_again: list[list[str]] = []
         self.cancelled: list[str] = []
         self.lost: set[str] = set()
         self._poison = poison
@@ -37,7 +37,7 @@ class Replica:
 
     async def __call__(self, batch: list[Sample]) -> Sequence[RewardOutput]:
         if isinstance(batch, AskedAgain):
-            return [await self._slow(batch[0].response, batch.ticket)]
+            return await self._slow([sample.response for sample in batch], batch.tickets)
         responses = [sample.response for sample in batch]
         self.batches.append(responses)
         if self._poison in responses and self._poison:
@@ -46,17 +46,24 @@ class Replica:
         known = [NOT_KNOWN_YET if at in tickets else RewardOutput(1.0) for at in range(len(batch))]
         return EarlyBatch.without(known, tickets) if tickets else known
 
-    async def _slow(self, response: str, ticket: str) -> RewardOutput:
-        assert ticket == response
-        self.asked_again.append(response)
+    async def _slow(self, responses: list[str], tickets: Sequence[str]) -> Sequence[RewardOutput]:
+        """As soon as one of them is let: those that are, and tickets for the others."""
+        assert list(tickets) == responses
+        self.asked_again.append(responses)
+        waiting = [asyncio.create_task(self._let.setdefault(one, asyncio.Event()).wait()) for one in responses]
         try:
-            await self._let.setdefault(response, asyncio.Event()).wait()
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            self.cancelled.append(response)
+            self.cancelled += responses
             raise
-        if response in self.lost:
+        finally:
+            for task in waiting:
+                task.cancel()
+        if self.lost.intersection(responses):
             raise ServiceUnavailableError("lost in each attempt")
-        return RewardOutput(2.0)
+        still = {at: one for at, one in enumerate(responses) if not self._let[one].is_set()}
+        outputs = [NOT_KNOWN_YET if at in still else RewardOutput(2.0) for at in range(len(responses))]
+        return EarlyBatch.without(outputs, still) if still else outputs
 
 
 def lane_to(replica: Replica) -> Lane:
@@ -76,11 +83,13 @@ async def test_the_others_have_their_outputs_and_the_slot_is_free_for_more() -> 
     assert said(await quick) == [1.0]
     assert said(await ask(lane, "c")) == [1.0]
     assert replica.batches == [["slow 1", "a", "slow 2", "b"], ["c"]]
-    assert replica.asked_again == ["slow 1", "slow 2"]
+    assert replica.asked_again == [["slow 1", "slow 2"]]
     assert lane.stats("r").in_flight_count == 2
     replica.let("slow 2")
     assert said(await mixed) == [1.0, 2.0]
     assert not slow.done()
+    await turns()
+    assert replica.asked_again == [["slow 1", "slow 2"], ["slow 1"]]
     replica.let("slow 1")
     assert said(await slow) == [2.0]
     stats = lane.stats("r")
@@ -99,16 +108,19 @@ async def test_one_whose_every_replica_is_lost_fails_alone() -> None:
     assert lane.stats("r").failure_counts == {"unavailable": 1}
 
 
-async def test_when_its_caller_leaves_it_is_cancelled_and_another_callers_is_not() -> None:
+async def test_when_its_caller_leaves_nobody_asks_for_it_any_more_and_another_callers_is_asked_for() -> None:
     replica = Replica()
     lane = lane_to(replica)
     leaving, staying = ask(lane, "slow 1"), ask(lane, "slow 2")
     await turns()
     leaving.cancel()
     await turns()
-    assert replica.cancelled == ["slow 1"]
+    assert replica.cancelled == []
     replica.let("slow 2")
     assert said(await staying) == [2.0]
+    await turns()
+    assert replica.asked_again == [["slow 1", "slow 2"]], "nobody asks for it any more: its replica gives it up"
+    assert lane.coalescer.is_idle  # type: ignore[union-attr]
 
 
 async def test_when_its_callers_deadline_passes_it_is_cancelled() -> None:

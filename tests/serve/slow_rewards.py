@@ -1,10 +1,11 @@
 """Rewards that take as long as a file says. Imported in worker processes: nothing heavy here."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
 
-from rayreward import RewardFunction, RewardOutput
+from rayreward import RewardFunction, RewardOutput, reward_function
 
 
 def waits(response):
@@ -18,6 +19,23 @@ def waits(response):
         while not Path(file).exists() and (is_first or not once):
             time.sleep(0.01)
     return float(len(response))
+
+
+async def waits_async(response):
+    """The same on the event loop."""
+    if response.startswith("until "):
+        file = Path(response.split()[1])
+        with Path(f"{file}.begun").open("a") as lines:  # noqa: ASYNC230 - a line
+            lines.write(f"{os.getpid()}\n")
+        while not file.exists():  # noqa: ASYNC110, ASYNC240 - nothing announces it
+            await asyncio.sleep(0.01)
+    return float(len(response))
+
+
+@reward_function(isolation="inline")
+async def at_once(response):
+    """Without waiting, as a judge would with."""
+    return 0.0
 
 
 class AnswersInTurn(RewardFunction):

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rayreward.batches import AskedAgain, EarlyBatch
+from rayreward.batches import AskedAgain, EarlyBatch, Rest
+from rayreward.router.asking_again import ask_again
 from rayreward.router.batching import BatchLimits
 from rayreward.router.facts import RewardFacts
 from rayreward.router.lane import Lane, open_lane
@@ -48,13 +49,20 @@ class Service:
         )
 
     async def _send(self, batch: list[Sample]) -> Sequence[RewardOutput]:
-        ticket = batch.ticket if isinstance(batch, AskedAgain) else None
-        if ticket is not None and self.on_asked_again is not None:
+        if not isinstance(batch, AskedAgain):
+            return await self._score(batch)
+        if self.on_asked_again is not None:
             await self.on_asked_again()
-        sent = pickle.loads(pickle.dumps(batch))
-        outputs = await self.replicas[0].score(sent, may_be_early=ticket is None, ticket=ticket)
+        return await ask_again(batch, rest=self._rest, score=self._score)
+
+    async def _score(self, batch: list[Sample]) -> Sequence[RewardOutput]:
+        outputs = await self.replicas[0].score(pickle.loads(pickle.dumps(batch)), may_be_early=True)
         answered: Sequence[RewardOutput] = pickle.loads(pickle.dumps(outputs))
         return answered
+
+    async def _rest(self, tickets: Sequence[str]) -> Rest:
+        rest: Rest = pickle.loads(pickle.dumps(await self.replicas[0].rest(tickets)))
+        return rest
 
     def ask(self, response: str, timeout_s: float | None = None) -> asyncio.Task[list[RewardOutput]]:
         return asyncio.create_task(self.lane.score(samples(response), Terms(timeout_s)))

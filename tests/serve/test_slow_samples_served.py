@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from ray import serve
 
-from rayreward import HttpClient
+from rayreward import HandleClient, HttpClient, Sample
+from rayreward.client.trainer import TrainerClient
 from rayreward.router.config import ServiceConfig
 from rayreward.serve.app import build_app
 from rayreward.serve.cluster import EmbeddedCluster
@@ -31,6 +32,15 @@ HEALTHY = 63
 def url(cluster: EmbeddedCluster) -> Iterator[str]:
     rewards = [
         {"name": "slow", "import_path": f"{REWARDS}::waits", "timeout_s": LONG_S, "num_replicas": 1},
+        {"name": "waiting", "import_path": f"{REWARDS}::waits_async", "isolation": "inline", "timeout_s": LONG_S},
+        {
+            "name": "apart",
+            "parts": [
+                {"name": "own", "import_path": f"{REWARDS}::waits"},
+                {"name": "asked", "import_path": f"{REWARDS}::at_once", "weight": 0.0},
+            ],
+            "timeout_s": LONG_S,
+        },
         {"name": "spread", "import_path": f"{REWARDS}::waits", "timeout_s": LONG_S, "num_replicas": 3},
     ]
     config = ServiceConfig.parse({"rewards": rewards}, source="tests")
@@ -93,6 +103,52 @@ async def test_a_caller_that_leaves_takes_its_slow_sample_along(url: str, tmp_pa
         assert said([late]) == ["timeout"]
         assert await is_gone((await begun(file))[0])
         assert said(await ask(client, "a")) == [1.0]
+
+
+@pytest.mark.parametrize("reward", ["slow", "apart", "waiting"])
+async def test_in_the_cluster_slow_samples_hold_up_none_that_travel_with_them_or_come_after(
+    url: str, tmp_path: Path, reward: str
+) -> None:
+    """More of them than a client has calls under way."""
+    files = [tmp_path / str(number) for number in range(4)]
+    async with HandleClient("slow_samples") as client:
+        first = client.ascore([{"response": "b" * 3}, {"response": f"until {files[0]}"}], reward=reward)
+        slow = [asyncio.create_task(first)]
+        for file in files[1:]:
+            slow.append(asyncio.create_task(client.ascore([{"response": f"until {file}"}], reward=reward)))
+            await begun(file)
+        healthy = [asyncio.create_task(client.ascore([{"response": "a" * size}], reward=reward)) for size in range(64)]
+        assert [said(outputs) for outputs in await asyncio.gather(*healthy)] == [[float(size)] for size in range(64)]
+        assert not any(task.done() for task in slow)
+        for file in files:
+            file.touch()
+        found = [outputs[-1].score for outputs in await asyncio.gather(*slow)]
+        assert found == [float(len(f"until {file}")) for file in files]
+        assert [len(await begun(file)) for file in files] == [1] * len(files)
+
+
+async def test_an_agent_of_openrlhf_is_not_held_up_by_another_ones_slow_sample(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "go"
+    client = TrainerClient("slow_samples", reward="slow", run="ppo")
+    slow = asyncio.create_task(client.answer([Sample(response=f"until {file}")]))
+    quick = [asyncio.create_task(client.answer([Sample(response="a" * size)])) for size in range(1, 64)]
+    assert [answer.reward for [answer] in await asyncio.gather(*quick)] == [float(size) for size in range(1, 64)]
+    assert not slow.done()
+    file.touch()
+    assert [answer.reward for answer in await slow] == [float(len(f"until {file}"))]
+
+
+async def test_what_a_client_no_longer_waits_for_is_given_up(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "never"
+    async with HandleClient("slow_samples") as client:
+        [late] = await client.ascore([{"response": f"until {file}"}], reward="slow", timeout_s=2.0)
+        assert said([late]) == ["timeout"]
+        assert await is_gone((await begun(file))[0])
+        other = tmp_path / "neither"
+        leaving = asyncio.create_task(client.ascore([{"response": f"until {other}"}], reward="slow"))
+        [scorer] = await begun(other)
+        leaving.cancel()
+        assert await is_gone(scorer)
 
 
 def replica_of(scorer: int) -> int:

@@ -1,29 +1,81 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
-from rayreward.serve.unclaimed import Late, Unclaimed, replica_of
+import pytest
+
+from rayreward.serve.unclaimed import Late, Unclaimed, owner_of
 from rayreward.types import RewardOutput
+
+T = TypeVar("T")
 
 
 def late() -> Late:
-    return Late(asyncio.get_running_loop().create_future(), "v", 0.0)
+    return Late(asyncio.get_running_loop().create_future(), 0.0, lambda output: output)
 
 
-async def test_a_ticket_is_good_once() -> None:
+async def soon(work: Awaitable[T]) -> T:
+    async with asyncio.timeout(10):
+        return await work
+
+
+async def test_a_ticket_says_who_gave_it_and_is_good_for_one_output() -> None:
     unclaimed, kept = Unclaimed("r1"), late()
     ticket = unclaimed.keep(kept)
-    assert replica_of(ticket) == "r1"
-    assert unclaimed.claim("of another replica") is None
-    assert unclaimed.claim(ticket) is kept
-    assert unclaimed.claim(ticket) is None
+    assert owner_of(ticket) == "r1"
+    kept.output.set_result(RewardOutput(1.0))
+    found = await soon(unclaimed.rest([ticket, "r2/0"]))
+    assert ([output.score for output in found.outputs], found.positions, found.unknown) == ([1.0], [0], [1])
+    assert (await soon(unclaimed.rest([ticket]))).unknown == [0]
 
 
-async def test_what_nobody_asks_for_is_given_up_and_what_was_asked_for_is_not() -> None:
-    unclaimed, claimed, forgotten = Unclaimed("r1", wait_s=0.0), late(), late()
-    unclaimed.claim(unclaimed.keep(claimed))
-    unclaimed.keep(forgotten)
-    await asyncio.wait({forgotten.output})
+async def test_a_question_is_answered_when_one_is_known_and_the_other_tickets_still_hold() -> None:
+    unclaimed, first, second = Unclaimed("r1", hold_s=60.0), late(), late()
+    tickets = [unclaimed.keep(first), unclaimed.keep(second)]
+    asking = asyncio.create_task(unclaimed.rest(tickets))
+    await asyncio.sleep(0)
+    second.output.set_result(RewardOutput(2.0))
+    await asyncio.sleep(0)
+    first_started = asyncio.create_task(asyncio.wait({asking}, timeout=0))
+    await first_started
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    first.output.set_result(RewardOutput(1.0))
+    found = await soon(unclaimed.rest(tickets))
+    assert [output.score for output in found.outputs] == [1.0, 2.0], "whoever stops asking may ask again"
+
+
+async def test_without_news_a_question_is_answered_by_nothing() -> None:
+    unclaimed, kept = Unclaimed("r1", hold_s=0.0), late()
+    ticket = unclaimed.keep(kept)
+    assert await soon(unclaimed.rest([ticket])) == ([], [], [])
+    kept.output.set_result(RewardOutput(1.0))
+    assert (await soon(unclaimed.rest([ticket]))).positions == [0]
+
+
+async def test_what_nobody_asks_for_is_given_up_and_its_ticket_is_not_known_any_more() -> None:
+    unclaimed, forgotten = Unclaimed("r1", wait_s=0.0), late()
+    ticket = unclaimed.keep(forgotten)
+    await soon(asyncio.wait({forgotten.output}))
     assert forgotten.output.cancelled()
     assert len(unclaimed) == 0
-    claimed.output.set_result(RewardOutput(1.0))
+    assert (await soon(unclaimed.rest([ticket]))).unknown == [0]
+
+
+async def test_what_is_given_up_elsewhere_is_to_be_scored_again() -> None:
+    unclaimed, kept = Unclaimed("r1"), late()
+    ticket = unclaimed.keep(kept)
+    kept.output.cancel()
+    assert (await soon(unclaimed.rest([ticket]))).unknown == [0]
+
+
+async def test_what_broke_is_a_failure() -> None:
+    unclaimed, kept = Unclaimed("r1"), late()
+    ticket = unclaimed.keep(kept)
+    kept.output.set_exception(ValueError("no"))
+    [output] = (await soon(unclaimed.rest([ticket]))).outputs
+    assert output.failure is not None
+    assert "no" in output.failure.message

@@ -219,7 +219,7 @@ class AnswersWhenLet(RewardFunction):
         self._loop.call_soon_threadsafe(self._let.put_nowait, count)
 
     async def answer_each(self, samples: Sequence[Sample], answer: Callable[[int, RewardOutput], None]) -> None:
-        self._loop, self._let = asyncio.get_running_loop(), asyncio.Queue()
+        self._loop, self._let = asyncio.get_running_loop(), self._let or asyncio.Queue()
         at = 0
         while at < len(samples):
             count = await self._let.get()

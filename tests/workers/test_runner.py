@@ -14,7 +14,7 @@ from rayreward.rewards import CompositeReward, LengthReward
 from rayreward.testing import HANG, ScriptedReward
 from rayreward.workers import build_runner
 from rayreward.workers.outcomes import settled
-from rayreward.workers.patience import FEW
+from rayreward.workers.patience import FEW_LATE
 from rayreward.workers.runner import InlineRunner, ThreadRunner
 from tests.processes import children
 from tests.workers import hostile
@@ -215,17 +215,22 @@ class TestAnsweringEach:
         await runner.stop()
 
     @pytest.mark.parametrize("is_part", [False, True])
-    async def test_a_call_that_is_slow_as_a_whole_is_waited_for_until_few_samples_are_left(self, is_part: bool) -> None:
+    async def test_a_replica_that_is_busy_is_waited_for_until_few_samples_are_left(self, is_part: bool) -> None:
         reward = hostile.AnswersWhenLet()
         composite = CompositeReward([(reward, 1.0, "let"), (LengthReward(target=1), 0.0)])
         runner = ThreadRunner(composite if is_part else reward, timeout_s=60.0, patience_s=0.01)
         await runner.start()
-        beginning = asyncio.create_task(runner.begin(samples(*"a" * (FEW + 3))))
+        beginning = asyncio.create_task(runner.begin(samples(*"a" * (FEW_LATE + 3))))
         await asyncio.wait({beginning}, timeout=0.1)
         assert not beginning.done()
         reward.let(3)
         outcomes = await beginning
-        assert [isinstance(one, RewardOutput) for one in outcomes] == [True] * 3 + [False] * FEW
-        reward.let(FEW)
-        assert said(await settled(outcomes)) == [float(at) for at in range(FEW + 3)]
+        assert [isinstance(one, RewardOutput) for one in outcomes] == [True] * 3 + [False] * FEW_LATE
+        beginning = asyncio.create_task(runner.begin(samples("a")))
+        await asyncio.wait({beginning}, timeout=0.1)
+        assert not beginning.done(), "those that are late count too"
+        reward.let(FEW_LATE)
+        assert said(await settled(outcomes)) == [float(at) for at in range(FEW_LATE + 3)]
+        reward.let(1)
+        assert said(await settled(await beginning)) == [0.0]
         await runner.stop()
