@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rayreward import wire
+from rayreward.batches import NOT_KNOWN_YET, EarlyBatch, Rest
 from rayreward.errors import InvalidInputError, InvalidOutputError
 from rayreward.sample import Sample
 from rayreward.types import Failure, FailureKind, MetricRewardOutput, RewardOutput, Timings
@@ -173,6 +174,49 @@ class TestAnswers:
         [output] = wire.decode_answer(b'{"reward": "r", "outputs": [{}]}', 1)
         assert output.failure is not None
         assert output.failure.kind is FailureKind.ABSTAINED
+
+
+@pytest.mark.parametrize("format", ["json", "msgpack"])
+class TestEarly:
+    def test_what_is_under_way_is_null_and_has_a_ticket(self, format: wire.Format) -> None:
+        early = EarlyBatch.without([RewardOutput(1.0), NOT_KNOWN_YET], {1: "r/1"})
+        back = wire.decode_answer(wire.encode_answer("r", early, format=format), 2, format=format)
+        assert isinstance(back, EarlyBatch)
+        assert (back.known(back), back.tickets) == ([RewardOutput(1.0)], {1: "r/1"})
+
+    def test_tickets_are_asked_by_where_samples_are(self, format: wire.Format) -> None:
+        write = msgspec.msgpack.encode if format == "msgpack" else msgspec.json.encode
+        asked = wire.decode_score_request(write({"tickets": ["r/1", "r/2"]}), format=format)
+        assert isinstance(asked, wire.RestBody)
+        assert asked.tickets == ["r/1", "r/2"]
+        for wrong in ({}, {"tickets": 5}, {"tickets": [1]}, {"tickets": [], "samples": []}):
+            with pytest.raises(InvalidInputError, match="samples"):
+                wire.decode_score_request(write(wrong), format=format)
+
+    @pytest.mark.parametrize("value", [None, math.nan, "\ud800", object()])
+    def test_the_rest_comes_back_as_it_went(self, format: wire.Format, value: Any) -> None:
+        output = RewardOutput(0.5, metadata={"odd": value}, reason=None if value is None else "said \ud800")
+        rest = Rest([output, RewardOutput.failed(FailureKind.TIMEOUT, "slow")], [2, 0], [3])
+        back = wire.decode_rest(wire.encode_rest(rest, format=format), 4, format=format)
+        assert ([one.score for one in back.outputs], back.positions, back.unknown) == ([0.5, None], [2, 0], [3])
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {}, {"outputs": {}, "unknown": [4]}, {"outputs": {"0": {}}, "unknown": [0]},
+            {"outputs": {"x": {}}, "unknown": []}, {"outputs": {"-1": {"score": 1.0}}, "unknown": []},
+        ],
+    )  # fmt: skip
+    def test_what_speaks_of_other_tickets_is_refused(self, format: wire.Format, body: Any) -> None:
+        write = msgspec.msgpack.encode if format == "msgpack" else msgspec.json.encode
+        with pytest.raises(InvalidOutputError):
+            wire.decode_rest(write(body), 4, format=format)
+
+    def test_a_missing_output_without_a_ticket_is_refused(self, format: wire.Format) -> None:
+        write = msgspec.msgpack.encode if format == "msgpack" else msgspec.json.encode
+        for tickets in ({}, {"1": "r/1"}, {"x": "r/1"}):
+            with pytest.raises(InvalidOutputError):
+                wire.decode_answer(write({"reward": "r", "outputs": [None], "tickets": tickets}), 1, format=format)
 
 
 class TestMsgpack:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from rayreward.batches import Rest
 from rayreward.client.sync import run_sync
 from rayreward.errors import ConfigError, InvalidInputError
 from rayreward.router.prescale import Prescaled
@@ -30,6 +31,9 @@ class RewardClient(ABC):
         1.0
     """
 
+    coalesces = False
+    """Whether samples that are asked for at the same time travel together, and a slow one holds up no other."""
+
     @abstractmethod
     def _send(
         self,
@@ -42,6 +46,16 @@ class RewardClient(ABC):
         priority: Priority,
     ) -> Awaitable[list[RewardOutput]]:
         """Carry samples away and bring one output each, in order."""
+
+    async def _send_early(
+        self, reward: str | None, samples: Sequence[Sample], *, run: str | None, priority: Priority
+    ) -> Sequence[RewardOutput]:
+        """The same for samples of several callers: an `EarlyBatch` where some are not known soon."""
+        return await self._send(reward, samples, timeout_s=None, run=run, step=None, priority=priority)
+
+    async def _rest(self, reward: str | None, tickets: Sequence[str]) -> Rest:
+        """What is known by now of samples that `_send_early` gave tickets for."""
+        return Rest([], [], range(len(tickets)))  # it gives none
 
     @abstractmethod
     async def arewards(self) -> list[RewardInfo]:

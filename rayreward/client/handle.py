@@ -47,6 +47,8 @@ class HandleClient(RewardClient):
         ServiceUnavailableError: Ray is not connected, or no such application runs.
     """
 
+    coalesces = True
+
     def __init__(self, app: str = AUTO, *, timeout_s: float = 600.0) -> None:
         self._app, self._timeout_s = app, timeout_s
         self._handle = find_app(app)

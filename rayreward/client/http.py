@@ -7,17 +7,19 @@ nobody, so what a connection loses is sent again until the deadline, with growin
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
+from rayreward.batches import EarlyBatch, Rest
 from rayreward.client.base import RewardClient
 from rayreward.collecting import collect_seldom
 from rayreward.errors import (
@@ -41,8 +43,10 @@ from rayreward.types import Priority, RewardInfo, RewardOutput
 from rayreward.wire import (
     Format,
     PrescaleBody,
+    RestBody,
     VersionsChangeBody,
     decode_answer,
+    decode_rest,
     encode_score_request,
     refusal_of,
 )
@@ -163,31 +167,71 @@ class HttpClient(RewardClient):
         priority: Priority,
     ) -> list[RewardOutput]:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        url = self._url if self._is_endpoint else f"{self._url}/v1/rewards/{quote(reward or '', safe='')}".rstrip("/")
         slots = asyncio.Semaphore(_REQUESTS_AT_ONCE)
 
-        def encoded(part: Sequence[Sample]) -> bytes:
-            return encode_score_request(
-                part, timeout_s=limit_s, run=run, step=step, priority=priority, format=self._format
+        async def send(part: Sequence[Sample]) -> Sequence[RewardOutput]:
+            return await self._send_part(
+                reward, part, limit_s=limit_s, run=run, step=step, priority=priority, slots=slots
             )
-
-        async def send(part: Sequence[Sample]) -> list[RewardOutput]:
-            refused: list[RewardOutput | None] = [None] * len(part)
-            try:
-                body = encoded(part)
-            except InvalidInputError:  # what JSON cannot hold fails alone
-                refused = [refusal_of(sample) for sample in part]
-                part = [sample for sample, refusal in zip(part, refused, strict=True) if refusal is None]
-                body = encoded(part)
-            scored: Iterator[RewardOutput] = iter(())
-            if part:
-                async with slots:
-                    answer = await self._request("POST", url, body, limit_s)
-                scored = iter(decode_answer(answer.content, len(part), format=self._format))
-            return [next(scored) if refusal is None else refusal for refusal in refused]
 
         parts = [samples[at : at + _SAMPLES_A_REQUEST] for at in range(0, len(samples), _SAMPLES_A_REQUEST)]
         return [output for outputs in await asyncio.gather(*map(send, parts)) for output in outputs]
+
+    async def _send_early(
+        self, reward: str | None, samples: Sequence[Sample], *, run: str | None, priority: Priority
+    ) -> Sequence[RewardOutput]:
+        return await self._send_part(
+            reward, samples, limit_s=self._timeout_s, run=run, step=None, priority=priority, early=True
+        )
+
+    async def _rest(self, reward: str | None, tickets: Sequence[str]) -> Rest:
+        written = msgspec.msgpack if self._format == "msgpack" else msgspec.json
+        body = written.encode(RestBody(list(tickets)))
+        answer = await self._request("POST", self._url_of(reward), body, self._timeout_s)
+        return decode_rest(answer.content, len(tickets), format=self._format)
+
+    def _url_of(self, reward: str | None) -> str:
+        return self._url if self._is_endpoint else f"{self._url}/v1/rewards/{quote(reward or '', safe='')}".rstrip("/")
+
+    async def _send_part(
+        self,
+        reward: str | None,
+        part: Sequence[Sample],
+        *,
+        limit_s: float,
+        run: str | None,
+        step: int | None,
+        priority: Priority,
+        early: bool = False,
+        slots: asyncio.Semaphore | None = None,
+    ) -> Sequence[RewardOutput]:
+        """One request, where one of `slots` is free."""
+
+        def encoded(part: Sequence[Sample]) -> bytes:
+            return encode_score_request(
+                part, timeout_s=limit_s, run=run, step=step, priority=priority, early=early, format=self._format
+            )
+
+        refused: list[RewardOutput | None] = [None] * len(part)
+        try:
+            body = encoded(part)
+        except InvalidInputError:  # what JSON cannot hold fails alone
+            refused = [refusal_of(sample) for sample in part]
+            part = [sample for sample, refusal in zip(part, refused, strict=True) if refusal is None]
+            body = encoded(part)
+        if not part:
+            return [refusal for refusal in refused if refusal is not None]
+        async with slots or contextlib.nullcontext():
+            answer = await self._request("POST", self._url_of(reward), body, limit_s)
+        scored = decode_answer(answer.content, len(part), format=self._format)
+        if len(part) == len(refused):
+            return scored
+        outputs = iter(scored)
+        whole = [next(outputs) if refusal is None else refusal for refusal in refused]
+        if not isinstance(scored, EarlyBatch):
+            return whole
+        sent = [at for at, refusal in enumerate(refused) if refusal is None]
+        return EarlyBatch.without(whole, {sent[at]: ticket for at, ticket in scored.tickets.items()})
 
     async def _request(self, method: str, url: str, body: bytes | None, limit_s: float) -> httpx.Response:
         """One request, sent again while that can help and there is time."""

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from rayreward.batches import AskedAgain, Rest
 from rayreward.client.base import RewardClient
 from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
 from rayreward.client.patience import positions_unavailable, score_patiently
@@ -29,6 +30,7 @@ from rayreward.errors import (
     UnknownRewardError,
 )
 from rayreward.outcome import failed_output
+from rayreward.router.asking_again import ask_again
 from rayreward.router.coalescer import Coalescer, Send
 from rayreward.router.terms import priority_of
 from rayreward.sample import Sample
@@ -132,7 +134,8 @@ class RunClient:
             )
 
     async def _ask(self, samples: Sequence[Sample], step: int | None) -> list[RewardOutput]:
-        if step is not None:  # whoever knows its step asks for a whole batch at once
+        outputs: Sequence[RewardOutput]
+        if step is not None or self._client.coalesces:  # whoever knows its step asks for a whole batch at once
             outputs = await self._send(samples, step)
         else:
             outputs = await self._lane().score(samples)
@@ -140,13 +143,29 @@ class RunClient:
                 raise self._refusal
         if len(positions_unavailable(outputs)) < len(outputs):
             self._answered_s = self._now()
-        return outputs
+        return list(outputs)
 
-    async def _send(self, samples: Sequence[Sample], step: int | None = None) -> list[RewardOutput]:
+    async def _send(self, samples: Sequence[Sample], step: int | None) -> Sequence[RewardOutput]:
+        reward = self.name or None
+        return await self._answered(
+            self._client.ascore(samples, reward=reward, run=self.run, step=step, priority=self._priority), samples
+        )
+
+    async def _send_early(self, samples: Sequence[Sample]) -> Sequence[RewardOutput]:
+        """Samples of several callers; those that were asked for before by their tickets."""
+        if isinstance(samples, AskedAgain):
+            return await self._answered(ask_again(samples, rest=self._rest, score=self._send_early), samples)
+        asked = self._client._send_early(self.name or None, samples, run=self.run, priority=self._priority)
+        return await self._answered(asked, samples)
+
+    async def _rest(self, tickets: Sequence[str]) -> Rest:
+        return await self._client._rest(self.name or None, tickets)
+
+    async def _answered(
+        self, work: Awaitable[Sequence[RewardOutput]], samples: Sequence[Sample]
+    ) -> Sequence[RewardOutput]:
         try:
-            outputs = await self._client.ascore(
-                samples, reward=self.name or None, run=self.run, step=step, priority=self._priority
-            )
+            outputs = await work
         except _REFUSALS as error:
             self._refusal = error
             raise
@@ -160,7 +179,7 @@ class RunClient:
         lane = self._lanes.get(loop)
         if lane is None:
             # Weakly: as a cycle the client would be collected together with its open sockets, and could not close them.
-            send = weakref.WeakMethod(self._send)
+            send = weakref.WeakMethod(self._send_early)
             lane = self._lanes[loop] = Coalescer(
                 lambda batch: _alive(send)(batch),
                 slot_count=SLOTS,

@@ -6,8 +6,10 @@ and timings; a line in the reward log for each. An unknown name is the only erro
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rayreward.errors import UnknownRewardError, did_you_mean
@@ -214,6 +216,32 @@ class Router:
                 self._runs.add(run, output, is_filled=number is not None)
             if self.log is not None:
                 self.log.add(LogRecord.of(name, sample, output, run=run, step=step, answered=number))
+
+    def record_outcomes(
+        self,
+        name: str,
+        samples: Sequence[Sample],
+        outcomes: Sequence[Outcome],
+        *,
+        run: str | None = None,
+        step: int | None = None,
+    ) -> list[RewardOutput]:
+        """Record what `begin` has brought, each when it is known, and return those that are."""
+        known = [outcome for outcome in outcomes if isinstance(outcome, RewardOutput)]
+        if len(known) == len(outcomes):
+            self.record(name, samples, known, run=run, step=step)
+            return known
+
+        def note(sample: Sample, late: asyncio.Future[RewardOutput]) -> None:
+            if not late.cancelled():
+                self.record(name, [sample], [late.result()], run=run, step=step)
+
+        ready = [sample for sample, one in zip(samples, outcomes, strict=True) if isinstance(one, RewardOutput)]
+        self.record(name, ready, known, run=run, step=step)
+        for sample, outcome in zip(samples, outcomes, strict=True):
+            if not isinstance(outcome, RewardOutput):
+                outcome.add_done_callback(partial(note, sample))
+        return known
 
     def note_unavailable(self, run: str | None) -> None:
         """The run has asked for scores, and no replica has answered."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
 
 from starlette.types import Receive, Scope, Send
@@ -36,6 +36,7 @@ from rayreward.router.terms import priority_of
 from rayreward.sample import Sample
 from rayreward.serve.asgi import KEPT_CHARS, Answer, ClientGoneError, Request, parameters_of
 from rayreward.serve.openapi import openapi_document
+from rayreward.serve.unclaimed import Unclaimed
 from rayreward.trainers.openrlhf import decode_request
 from rayreward.trainers.openrlhf import encode_answer as encode_openrlhf_answer
 from rayreward.types import Priority, RewardInfo, RewardOutput
@@ -43,6 +44,7 @@ from rayreward.wire import (
     MSGPACK,
     ErrorBody,
     Format,
+    RestBody,
     ScoreBody,
     ServiceBody,
     decode_prescale_request,
@@ -51,6 +53,7 @@ from rayreward.wire import (
     decode_versions_change,
     encode,
     encode_answer,
+    encode_rest,
 )
 
 _log = logging.getLogger(__name__)
@@ -86,6 +89,7 @@ class Door:
         router: scores by name.
         openrlhf: OpenRLHF's requests through that router.
         limits: what a request may hold.
+        unclaimed: where slow samples of calls that were answered early wait to be asked for.
         token_sha256: of the bearer token that callers must send; anybody may call without it.
 
     Attributes:
@@ -93,9 +97,16 @@ class Door:
     """
 
     def __init__(
-        self, router: Router, openrlhf: OpenRLHFRoute, limits: Limits, *, token_sha256: str | None = None
+        self,
+        router: Router,
+        openrlhf: OpenRLHFRoute,
+        limits: Limits,
+        *,
+        unclaimed: Unclaimed | None = None,
+        token_sha256: str | None = None,
     ) -> None:
         self._router, self._openrlhf, self._limits, self._token_sha256 = router, openrlhf, limits, token_sha256
+        self._unclaimed = unclaimed or Unclaimed("door")
         self.service = ServiceBody()
         self._refused_priorities = set[str]()
         # A training asks by the same path and query for every sample; which there are, others may invent.
@@ -192,20 +203,31 @@ class Door:
         media_type = request.header(b"content-type").partition(";")[0].strip().lower()
         format: Format = "msgpack" if media_type in MSGPACK else "json"
         body = decode_score_request(await request.body(self._limits.max_request_bytes), format=format)
-        self._check_count(len(body.samples))
-        outputs = await self._score(name, body)
         wanted = _wanted(request.header(b"accept"), format)
         media = b"application/msgpack" if wanted == "msgpack" else b"application/json"
+        if isinstance(body, RestBody):
+            self._check_count(len(body.tickets))
+            return Answer(encode_rest(await self._unclaimed.rest(body.tickets), format=wanted), media_type=media)
+        self._check_count(len(body.samples))
+        outputs = await self._score(name, body)
         return Answer(encode_answer(name, outputs, format=wanted), media_type=media)
 
-    async def _score(self, name: str, body: ScoreBody) -> list[RewardOutput]:
+    async def _score(self, name: str, body: ScoreBody) -> Sequence[RewardOutput]:
         """Malformed samples fail alone; the others are scored."""
         items = [decode_sample(item) for item in body.samples]
         samples = [item for item in items if isinstance(item, Sample)]
         timeout_s = min(body.timeout_s or self._limits.request_timeout_s, self._limits.request_timeout_s)
         priority = priority_of(body.priority)
-        scored = await self._router.score(name, samples, timeout_s=timeout_s, priority=priority, caller=body.run)
-        self._router.record(name, samples, scored, run=body.run, step=body.step)
+        if body.early:
+            outcomes = await self._router.begin(name, samples, timeout_s=timeout_s, priority=priority, caller=body.run)
+            known = self._router.record_outcomes(name, samples, outcomes, run=body.run, step=body.step)
+            if len(known) < len(outcomes):
+                late = iter(outcomes)
+                return self._unclaimed.begun([next(late) if isinstance(item, Sample) else item for item in items])
+            scored = known
+        else:
+            scored = await self._router.score(name, samples, timeout_s=timeout_s, priority=priority, caller=body.run)
+            self._router.record(name, samples, scored, run=body.run, step=body.step)
         if len(samples) == len(items):
             return scored
         rest = iter(scored)

@@ -32,8 +32,9 @@ class OpenRLHFAnswerBody(msgspec.Struct):
 
 
 _BODIES = (
-    wire.TypedScoreBody, wire.AnswerBody, OpenRLHFBody, OpenRLHFAnswerBody, wire.ErrorBody, wire.ServiceBody,
-    wire.PrescaleBody, Prescaled, wire.VersionsChangeBody, RewardInfo, RewardVersions, RunStats,
+    wire.TypedScoreBody, wire.AnswerBody, wire.RestBody, wire.RestAnswerBody, OpenRLHFBody, OpenRLHFAnswerBody,
+    wire.ErrorBody, wire.ServiceBody, wire.PrescaleBody, Prescaled, wire.VersionsChangeBody, RewardInfo, RewardVersions,
+    RunStats,
 )  # fmt: skip
 
 
@@ -46,7 +47,13 @@ def openapi_document(rewards: Sequence[str]) -> dict[str, Any]:
         {"name": "group_size", "in": "query", "required": False, "schema": {"type": "integer"}},
         {"name": "priority", "in": "query", "required": False, "schema": {"enum": list(PRIORITIES)}},
     ]
-    score = _operation("Score samples", "TypedScoreBody", "AnswerBody", media_types=(_JSON, _MSGPACK))
+    score = _operation(
+        "Score samples, or ask for those that an early answer lacked",
+        "TypedScoreBody",
+        "AnswerBody",
+        media_types=(_JSON, _MSGPACK),
+        or_else=("RestBody", "RestAnswerBody"),
+    )
     openrlhf = {**_operation("OpenRLHF's remote reward", "OpenRLHFBody", "OpenRLHFAnswerBody"), "parameters": query}
     listing = {"type": "object", "properties": {"rewards": {"type": "array", "items": _ref("RewardInfo")}}}
     return {
@@ -128,13 +135,18 @@ def _operation(
     *,
     media_types: Sequence[str] = (_JSON,),
     answered: str = "One output a sample, in order",
+    or_else: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
+    asks, answers = (
+        _ref(one) if other is None else {"oneOf": [_ref(one), _ref(other)]}
+        for one, other in zip((request, answer), or_else or (None, None), strict=True)
+    )
     refused = {"description": "Nothing was scored, or changed", "content": _content(_ref("ErrorBody"))}
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": _content(_ref(request), media_types)},
+        "requestBody": {"required": True, "content": _content(asks, media_types)},
         "responses": {
-            "200": {"description": answered, "content": _content(_ref(answer), media_types)},
+            "200": {"description": answered, "content": _content(answers, media_types)},
             **dict.fromkeys(("400", "401", "404", "413", "503"), refused),
         },
     }

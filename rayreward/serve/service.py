@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from rayreward.batches import AskedAgain, EarlyBatch, OutputBatch, Rest
+from rayreward.batches import AskedAgain, OutputBatch, Rest
 from rayreward.collecting import collect_seldom
 from rayreward.log.record import RewardLog
 from rayreward.router.asking_again import ask_again, ask_each_owner
@@ -50,7 +50,6 @@ from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
 from rayreward.types import Priority, RewardInfo, RewardOutput
 from rayreward.wire import ServiceBody, VersionsChangeBody
-from rayreward.workers.outcomes import Outcome
 
 _STATUS_WITHIN_S = 2.0
 """How long a router that stops waits for what Serve says of its application. It has 20 s for all that it does then."""
@@ -77,7 +76,9 @@ class RewardService:
         self._unclaimed = Unclaimed(_replica_name())
         self._kept_means = KeptMeans(_app_name())
         self._openrlhf.restore(await self._kept_means.load())
-        self._door = Door(self._router, self._openrlhf, config.limits, token_sha256=config.token_sha256)
+        self._door = Door(
+            self._router, self._openrlhf, config.limits, unclaimed=self._unclaimed, token_sha256=config.token_sha256
+        )
         self._listener = await start_listener(self._door, config.listen)
         loop = asyncio.get_running_loop()
         watches = [keep_known(opened.lanes[name], handle) for name, handle in handles.items()]
@@ -108,16 +109,8 @@ class RewardService:
         """
         name, _ = self._router.lane(reward)
         outcomes = await self._router.begin(name, samples, timeout_s=timeout_s, priority=priority, caller=run)
-        record = partial(self._router.record, name, run=run, step=step)
-        known = [outcome for outcome in outcomes if isinstance(outcome, RewardOutput)]
-        if len(known) == len(outcomes):
-            record(samples, known)
-            return OutputBatch(known)
-        record([sample for sample, one in zip(samples, outcomes, strict=True) if isinstance(one, RewardOutput)], known)
-        for sample, outcome in zip(samples, outcomes, strict=True):
-            if not isinstance(outcome, RewardOutput):
-                outcome.add_done_callback(partial(_record_late, record, sample))
-        return self._early(outcomes)
+        known = self._router.record_outcomes(name, samples, outcomes, run=run, step=step)
+        return OutputBatch(known) if len(known) == len(outcomes) else self._unclaimed.begun(outcomes)
 
     async def score_for_trainer(
         self, reward: str | None, samples: Sequence[Sample], *, run: str | None = None
@@ -125,14 +118,11 @@ class RewardService:
         """As `score`, for a training that is held and not refused; those without a score are then to be settled."""
         outcomes = await self._openrlhf.begin(reward, samples, run=run)
         known = [outcome for outcome in outcomes if isinstance(outcome, RewardOutput)]
-        return OutputBatch(known) if len(known) == len(outcomes) else self._early(outcomes)
+        return OutputBatch(known) if len(known) == len(outcomes) else self._unclaimed.begun(outcomes)
 
     async def rest(self, tickets: Sequence[str]) -> Rest:
         """What is known by now of samples whose call was answered without them."""
         return await self._unclaimed.rest(tickets)
-
-    def _early(self, outcomes: Sequence[Outcome]) -> EarlyBatch:
-        return self._unclaimed.early(outcomes, started_s=time.perf_counter(), stamp=_as_it_is)
 
     async def settle(
         self,
@@ -192,15 +182,6 @@ class RewardService:
             await lane.close()
         if self._router.log is not None:
             await asyncio.to_thread(self._router.log.close)
-
-
-def _as_it_is(output: RewardOutput) -> RewardOutput:
-    return output  # the lane has stamped it
-
-
-def _record_late(record: Callable[..., None], sample: Sample, late: asyncio.Future[RewardOutput]) -> None:
-    if not late.cancelled():
-        record([sample], [late.result()])
 
 
 class _Opened:

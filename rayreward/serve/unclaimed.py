@@ -11,8 +11,8 @@ so a caller that has gone is noticed, and many slow samples cost few calls.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
+import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -64,11 +64,14 @@ class Unclaimed:
 
     def __init__(self, owner: str, *, wait_s: float = _UNCLAIMED_S, hold_s: float = _HOLD_S) -> None:
         self._owner, self._wait_s, self._hold_s = owner, wait_s, hold_s
-        self._numbers = itertools.count()
         self._kept: dict[str, tuple[Late, asyncio.TimerHandle]] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def begun(self, outcomes: Sequence[RewardOutput | asyncio.Future[RewardOutput]]) -> EarlyBatch:
+        """What is known of a call that has just been looked at, as it is, and tickets for the rest."""
+        return self.early(outcomes, started_s=time.perf_counter(), stamp=lambda output: output)
 
     def early(
         self, outcomes: Sequence[RewardOutput | asyncio.Future[RewardOutput]], *, started_s: float, stamp: Stamp
@@ -86,7 +89,7 @@ class Unclaimed:
 
     def keep(self, late: Late) -> str:
         """Keep it for who asks by the ticket that is returned."""
-        ticket = f"{self._owner}/{next(self._numbers)}"
+        ticket = f"{self._owner}/{uuid.uuid4().hex}"  # nobody else can guess it: some travel by HTTP
         self._keep(ticket, late)
         return ticket
 

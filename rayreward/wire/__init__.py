@@ -5,7 +5,7 @@ What arrives: bodies. What leaves: samples and outputs, and back. Types, request
 
 from __future__ import annotations
 
-from rayreward.wire.answers import decode_answer, encode, encode_answer, output_body
+from rayreward.wire.answers import decode_answer, decode_rest, encode, encode_answer, encode_rest, output_body
 from rayreward.wire.bodies import (
     MSGPACK,
     AnswerBody,
@@ -15,6 +15,8 @@ from rayreward.wire.bodies import (
     MetricBody,
     OutputBody,
     PrescaleBody,
+    RestAnswerBody,
+    RestBody,
     SampleBody,
     ScoreBody,
     ServiceBody,
@@ -43,6 +45,8 @@ __all__ = [
     "MetricBody",
     "OutputBody",
     "PrescaleBody",
+    "RestAnswerBody",
+    "RestBody",
     "SampleBody",
     "ScoreBody",
     "ServiceBody",
@@ -52,11 +56,13 @@ __all__ = [
     "decode_answer",
     "decode_json",
     "decode_prescale_request",
+    "decode_rest",
     "decode_sample",
     "decode_score_request",
     "decode_versions_change",
     "encode",
     "encode_answer",
+    "encode_rest",
     "encode_score_request",
     "output_body",
     "refusal_of",

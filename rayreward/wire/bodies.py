@@ -38,6 +38,7 @@ class ScoreBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     run: str | None = None
     step: int | None = None
     priority: str = "train"
+    early: bool = False
 
 
 class TypedScoreBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,6 +49,23 @@ class TypedScoreBody(msgspec.Struct, forbid_unknown_fields=True):
     run: str | None = None
     step: int | None = None
     priority: Priority = "train"
+    early: bool = False
+
+
+class RestBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What the same route takes of a client whose call was answered early: the tickets of what it still waits for."""
+
+    tickets: list[str]
+
+
+class RestAnswerBody(msgspec.Struct):
+    """What that is answered: by the ticket's position, as text, what is known by now; a ticket in neither still holds.
+
+    `unknown` are the positions of tickets that nobody keeps: their samples are to be sent again.
+    """
+
+    outputs: dict[str, OutputBody]
+    unknown: list[int]
 
 
 class PrescaleBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,11 +115,16 @@ class OutputBody(msgspec.Struct):
     timings: TimingsBody | None = None
 
 
-class AnswerBody(msgspec.Struct):
-    """What ``POST /v1/rewards/<reward>`` answers: one output a sample, in order."""
+class AnswerBody(msgspec.Struct, omit_defaults=True):
+    """What ``POST /v1/rewards/<reward>`` answers: one output a sample, in order.
+
+    Asked with `early`, null stands for a sample that is still under way, and `tickets`, by its position as text, says
+    how it is asked for.
+    """
 
     reward: str
-    outputs: list[OutputBody]
+    outputs: list[OutputBody | None]
+    tickets: dict[str, str] = {}
 
 
 class ErrorBody(msgspec.Struct):

@@ -17,7 +17,15 @@ import msgspec
 from rayreward.errors import InvalidInputError
 from rayreward.sample import Sample
 from rayreward.types import FailureKind, Priority, RewardOutput
-from rayreward.wire.bodies import Format, PrescaleBody, SampleBody, ScoreBody, TypedScoreBody, VersionsChangeBody
+from rayreward.wire.bodies import (
+    Format,
+    PrescaleBody,
+    RestBody,
+    SampleBody,
+    ScoreBody,
+    TypedScoreBody,
+    VersionsChangeBody,
+)
 
 _MAX_DEPTH = 64
 """Levels of nesting in a label or a column. Deeper values cannot be pickled, and would break a whole batch there."""
@@ -45,13 +53,15 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def decode_score_request(body: bytes, *, format: Format = "json") -> ScoreBody:
-    """The request of the native API.
+def decode_score_request(body: bytes, *, format: Format = "json") -> ScoreBody | RestBody:
+    """The request of the native API: samples, or the tickets of an earlier one.
 
     Raises:
         InvalidInputError: not JSON or msgpack, not the schema, or a timeout that is not positive.
     """
-    request = _decode_typed(body, format) or _decode_untyped(body, format)
+    request = _decode_typed(body, format) or _decode_rest(body, format) or _decode_untyped(body, format)
+    if isinstance(request, RestBody):
+        return request
     if request.timeout_s is not None and not request.timeout_s > 0:
         raise InvalidInputError(f"timeout_s must be above 0 seconds, found {request.timeout_s}")
     if format == "msgpack":
@@ -75,6 +85,7 @@ _TYPED: dict[Format, Any] = {
     "json": msgspec.json.Decoder(TypedScoreBody),
     "msgpack": msgspec.msgpack.Decoder(TypedScoreBody),
 }
+_RESTS: dict[Format, Any] = {"json": msgspec.json.Decoder(RestBody), "msgpack": msgspec.msgpack.Decoder(RestBody)}
 
 
 def _decode_typed(body: bytes, format: Format) -> ScoreBody | None:
@@ -83,7 +94,15 @@ def _decode_typed(body: bytes, format: Format) -> ScoreBody | None:
         typed: TypedScoreBody = _TYPED[format].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
         return None
-    return ScoreBody(list(typed.samples), typed.timeout_s, typed.run, typed.step, typed.priority)
+    return ScoreBody(list(typed.samples), typed.timeout_s, typed.run, typed.step, typed.priority, typed.early)
+
+
+def _decode_rest(body: bytes, format: Format) -> RestBody | None:
+    try:
+        rest: RestBody = _RESTS[format].decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
+        return None
+    return rest
 
 
 def _decode_untyped(body: bytes, format: Format) -> ScoreBody:
@@ -92,7 +111,7 @@ def _decode_untyped(body: bytes, format: Format) -> ScoreBody:
         return msgspec.convert(data, ScoreBody)
     except msgspec.ValidationError as error:
         raise InvalidInputError(
-            f"the body must be {{'samples': [...], 'timeout_s'?, 'run'?, 'step'?, 'priority'?}}: {error}"
+            f"the body must be {{'samples': [...], 'timeout_s'?, 'run'?, 'step'?, 'priority'?, 'early'?}}: {error}"
         ) from None
 
 
@@ -207,6 +226,7 @@ def encode_score_request(
     run: str | None = None,
     step: int | None = None,
     priority: Priority = "train",
+    early: bool = False,
     format: Format = "json",
 ) -> bytes:
     """The body of a native request.
@@ -215,7 +235,7 @@ def encode_score_request(
         InvalidInputError: a label or a metadata value that JSON cannot hold.
     """
     bodies = [_sample_body(sample) for sample in samples]
-    request = ScoreBody(list(bodies), timeout_s, run, step, priority)
+    request = ScoreBody(list(bodies), timeout_s, run, step, priority, early)
     try:
         if format == "msgpack":
             for body in bodies:
