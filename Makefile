@@ -76,6 +76,7 @@ bench: install .reward-kit/installed   ## every benchmark, one after the other: 
 	$(BIN)/python benchmarks/memory.py --out benchmarks/results/memory.json
 	$(BIN)/python benchmarks/sandbox.py --out benchmarks/results/sandbox.json
 	$(BIN)/python benchmarks/slow_samples.py --out benchmarks/results/slow_samples.json
+	$(BIN)/python benchmarks/waiting.py --out benchmarks/results/waiting.json
 	$(BIN)/python benchmarks/models.py --out benchmarks/results/models.json
 	$(BIN)/python benchmarks/padding.py --out benchmarks/results/padding.json
 	$(BIN)/python benchmarks/models_vllm.py --out benchmarks/results/models_vllm.json

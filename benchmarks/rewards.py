@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 from collections.abc import Sequence
 
@@ -22,6 +24,14 @@ def busy(responses: Sequence[str]) -> list[float]:
     """What a GPU looks like from here: it takes its time and burns no CPU."""
     time.sleep(BUSY_S)
     return [1.0] * len(responses)
+
+
+@reward_function(isolation="inline", timeout_s=60.0)
+async def waits(response: str) -> float:
+    """Seconds that it has waited, as for a judge: log-normal, and always the same for a response."""
+    wait_s = min(10.0, random.Random(response).lognormvariate(0.0, 0.7))
+    await asyncio.sleep(wait_s)
+    return wait_s
 
 
 @reward_function(isolation="thread", deterministic=True)

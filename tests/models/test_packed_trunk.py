@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rayreward.errors import RewardLoadError
-from rayreward.models import attention
+from rayreward.models import attention, packed_trunk
 from rayreward.models.attention import CannotPackError
 from rayreward.models.packed_trunk import PackedTrunk
+from rayreward.models.varlen import bind_varlen
+from tests.models.test_attention import kernel
 from tests.models.trunks import make_trunk
 
 
@@ -39,6 +42,40 @@ def test_models_that_need_more_are_refused_and_given_back_as_they_came(
         PackedTrunk(trunk, max_length=64)
     assert trunk.config._attn_implementation == attention
     torch.testing.assert_close(trunk(input_ids=row).last_hidden_state, before)
+
+
+class KernelOnCpu(TorchDispatchMode):
+    """What torch's operator for CUDA computes, here: its own checks and its own way to it come before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[bool, bool]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not torch.ops.torch_attn._varlen_attn.default:
+            return func(*args, **(kwargs or {}))
+        # What is as its default says does not come along.
+        query, key, value, cu_q, cu_k, max_q, max_k, is_causal, scale, window, enable_gqa = (*args, False)[:11]
+        assert is_causal == (window == [-1, 0])
+        self.asked.append((is_causal, enable_gqa))
+        out = kernel(
+            query, key, value, cu_q, cu_k, max_q, max_k, window_size=tuple(window), scale=scale, enable_gqa=enable_gqa
+        )
+        return out, query.new_empty(query.shape[1], query.shape[0]), query.new_empty(2)
+
+
+@pytest.mark.parametrize(
+    ("family", "is_causal", "groups_heads"), [("Llama", True, True), ("Gemma", True, True), ("Bert", False, False)]
+)
+def test_what_it_asks_the_installed_torchs_operator_is_what_the_trunk_computes(
+    monkeypatch: pytest.MonkeyPatch, family: str, is_causal: bool, groups_heads: bool
+) -> None:
+    varlen = pytest.importorskip("torch.nn.attention.varlen")
+    monkeypatch.setattr(packed_trunk, "choose_varlen", lambda *_, **__: bind_varlen(varlen.varlen_attn))
+    with KernelOnCpu() as mode:
+        trunk = PackedTrunk(make_trunk(family), max_length=64)
+    assert trunk.uses_kernel
+    assert set(mode.asked) == {(is_causal, groups_heads)}
 
 
 def test_windows_that_no_unit_reaches_change_nothing() -> None:
