@@ -56,6 +56,13 @@ def test_a_model_that_nobody_names_is_asked_for(name: str, monkeypatch: pytest.M
         config_of(name)
 
 
+def test_on_a_cluster_that_lacks_it_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAYREWARD_MODEL")
+    args = yaml.safe_load((FOLDER / "reward_model.yaml").read_text())["applications"][0]["args"]
+    with pytest.raises(ConfigError, match=r"RAYREWARD_MODEL is not set.*on the cluster.*`rayreward serve FILE`"):
+        build(args)
+
+
 def test_settings_reach_the_model() -> None:
     model = config_of("reward_model.yaml").rewards[0].build()
     assert isinstance(model, RewardModel)

@@ -72,7 +72,13 @@ def build(args: Mapping[str, Any] | None = None) -> Application:
         if args:
             raise ConfigError(f"application args: config_file takes no further keys, found {', '.join(sorted(args))}")
         return build_app(read_service_config(Path(path)))
-    args = with_environment(args, os.environ, source="application args")
+    try:
+        args = with_environment(args, os.environ, source="application args")
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}. `serve run` and `serve deploy` read a YAML application on the cluster: write the value in, or "
+            f"take `rayreward serve FILE`, which reads the environment where it is typed"
+        ) from None
     config = ServiceConfig.parse(args, source="application args")
     config.check_loadable("application args")
     return build_app(config)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +20,7 @@ from ray import serve
 
 from rayreward import HttpClient, Sample
 from rayreward.rewards import RewardModel
-from rayreward.serve.cluster import EmbeddedCluster
+from rayreward.serve.cluster import EmbeddedCluster, free_port
 from tests.models.tiny import make_decoder
 
 pytest.importorskip("torch")
@@ -99,3 +103,33 @@ def test_one_that_cannot_be_read_fails_alone(started: Started) -> None:
     assert outputs[0].metadata["raw_score"] == outputs[0].score
     assert outputs[1].failure is not None
     assert outputs[1].failure.kind == "invalid_input"
+
+
+def test_the_readmes_command_serves_a_model_by_the_environment_that_it_is_typed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = " ".join((FILE.parents[1] / "README.md").read_text().split())
+    assert "`RAYREWARD_MODEL=folder rayreward serve deployments/reward_model.yaml`" in readme
+    port = free_port("127.0.0.1")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    environment = {"RAYREWARD_MODEL": str(make_decoder(tmp_path)), "RAYREWARD_GPUS": "0", "RAYREWARD_DTYPE": "float32"}
+    command = [str(Path(sys.executable).with_name("rayreward")), "serve", str(FILE), "--port", str(port)]
+    with subprocess.Popen(
+        command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True, cwd=FILE.parents[1]
+    ) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "Serving at" in line:
+                break
+        assert process.poll() is None, "".join(said)
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # nobody reads on: a full pipe would stop it
+        try:
+            with HttpClient(f"http://127.0.0.1:{port}") as client:
+                [output] = client.score([{"prompt": "what is two and two", "response": "four"}])
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
+    assert output.is_valid
+    assert "raw_score" in output.metadata
