@@ -38,10 +38,11 @@ async def slow(response, **kwargs):
     return float(response)
 
 
-@reward_function
-async def patient(response, **kwargs):
-    await asyncio.sleep(float(response))
-    return float(response)
+@reward_function(mode="batch")
+async def patient(responses, **kwargs):
+    """A call that takes long: none of its samples is known before the others."""
+    await asyncio.sleep(max(map(float, responses)))
+    return [float(response) for response in responses]
 
 
 @reward_function
