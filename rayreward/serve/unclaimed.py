@@ -26,7 +26,7 @@ _UNCLAIMED_S = 2.0
 _HOLD_S = 1.0
 """How long a question waits for news."""
 
-_LINGER_SHARE = 0.1
+_LINGER_SHARE = 0.05
 """Of the time that the slowest has taken already: so much longer waits the first of them that is known for others."""
 
 Stamp = Callable[[RewardOutput], RewardOutput]
