@@ -133,8 +133,10 @@ class Router:
         """
         name, lane = self.lane(name)
         terms = Terms(timeout_s, rank_of(priority), caller or "")
+        if not samples:
+            return []
         ticket = _ticket(name, samples, terms)
-        if samples and not self._gate.admission.enters(ticket):
+        if not self._gate.admission.enters(ticket):
             if not is_held:
                 terms = await self._enter(ticket, terms)
             elif (entered := await self._enter_in_turn(ticket, terms)) is None:

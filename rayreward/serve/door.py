@@ -36,7 +36,7 @@ from rayreward.router.terms import priority_of
 from rayreward.sample import Sample
 from rayreward.serve.asgi import KEPT_CHARS, Answer, ClientGoneError, Request, parameters_of
 from rayreward.serve.openapi import openapi_document
-from rayreward.serve.unclaimed import Unclaimed
+from rayreward.serve.unclaimed import CLIENTS_UNCLAIMED_S, Unclaimed
 from rayreward.trainers.openrlhf import decode_request
 from rayreward.trainers.openrlhf import encode_answer as encode_openrlhf_answer
 from rayreward.types import Priority, RewardInfo, RewardOutput
@@ -106,7 +106,7 @@ class Door:
         token_sha256: str | None = None,
     ) -> None:
         self._router, self._openrlhf, self._limits, self._token_sha256 = router, openrlhf, limits, token_sha256
-        self._unclaimed = unclaimed or Unclaimed("door")
+        self._unclaimed = unclaimed or Unclaimed("door", wait_s=CLIENTS_UNCLAIMED_S)
         self.service = ServiceBody()
         self._refused_priorities = set[str]()
         # A training asks by the same path and query for every sample; which there are, others may invent.

@@ -44,7 +44,7 @@ from rayreward.serve.kept_means import KeptMeans
 from rayreward.serve.listener import start_listener
 from rayreward.serve.running import running_replicas
 from rayreward.serve.starting import keep_starts_known
-from rayreward.serve.unclaimed import Unclaimed, owner_of
+from rayreward.serve.unclaimed import CLIENTS_UNCLAIMED_S, Unclaimed, owner_of
 from rayreward.serve.watch import keep_counted, keep_known
 from rayreward.spec import RewardSpec
 from rayreward.trainers.openrlhf import TrainerAnswer
@@ -73,7 +73,7 @@ class RewardService:
         lanes = {spec.name: await opened.versions(spec) for spec in config.rewards}
         self._router = Router(lanes, main_reward=config.main_reward, log=log, admission=config.admission)
         self._openrlhf = OpenRLHFRoute(self._router, config.openrlhf)
-        self._unclaimed = Unclaimed(_replica_name())
+        self._unclaimed = Unclaimed(_replica_name(), wait_s=CLIENTS_UNCLAIMED_S)
         self._kept_means = KeptMeans(_app_name())
         self._openrlhf.restore(await self._kept_means.load())
         self._door = Door(

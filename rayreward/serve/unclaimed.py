@@ -20,8 +20,15 @@ from rayreward.batches import NOT_KNOWN_YET, EarlyBatch, OutputBatch, Rest
 from rayreward.outcome import failed_output
 from rayreward.types import RewardOutput
 
-_UNCLAIMED_S = 2.0
-"""An asker is back within milliseconds; where it is gone, this works in vain for so long."""
+UNCLAIMED_S = 5.0
+"""A router is back within milliseconds; where it is gone, this works in vain for so long."""
+
+CLIENTS_UNCLAIMED_S = 30.0
+"""A trainer's process may do nothing else for seconds, while its weights are exchanged say; what it had asked for would
+be scored once more, a judge paid twice."""
+
+_CANCELLED_S = 2.0
+"""Who has taken a question back mostly wants none of it any more, and asks again at once for what it wants."""
 
 _HOLD_S = 1.0
 """How long a question waits for news."""
@@ -62,7 +69,7 @@ class Unclaimed:
         hold_s: how long a question waits for news.
     """
 
-    def __init__(self, owner: str, *, wait_s: float = _UNCLAIMED_S, hold_s: float = _HOLD_S) -> None:
+    def __init__(self, owner: str, *, wait_s: float = UNCLAIMED_S, hold_s: float = _HOLD_S) -> None:
         self._owner, self._wait_s, self._hold_s = owner, wait_s, hold_s
         self._kept: dict[str, tuple[Late, asyncio.TimerHandle]] = {}
 
@@ -90,19 +97,21 @@ class Unclaimed:
     def keep(self, late: Late) -> str:
         """Keep it for who asks by the ticket that is returned."""
         ticket = f"{self._owner}/{uuid.uuid4().hex}"  # nobody else can guess it: some travel by HTTP
-        self._keep(ticket, late)
+        self._keep(ticket, late, self._wait_s)
         return ticket
 
     async def rest(self, tickets: Sequence[str]) -> Rest:
         """What is known by now; the tickets of what is not still hold."""
         claimed = {at: late for at, ticket in enumerate(tickets) if (late := self._claim(ticket)) is not None}
-        known: dict[int, Late] = {}
         try:
             await self._until_some_are_known(list(claimed.values()))
-            known = {at: late for at, late in claimed.items() if late.output.done()}
-        finally:  # whoever stops asking may ask again
-            for at in claimed.keys() - known.keys():
-                self._keep(tickets[at], claimed[at])
+        except asyncio.CancelledError:
+            for at, late in claimed.items():
+                self._keep(tickets[at], late, min(_CANCELLED_S, self._wait_s))
+            raise
+        known = {at: late for at, late in claimed.items() if late.output.done()}
+        for at in claimed.keys() - known.keys():
+            self._keep(tickets[at], claimed[at], self._wait_s)
         ended = {at: late for at, late in known.items() if not late.output.cancelled()}
         unknown = [at for at in range(len(tickets)) if at not in claimed or (at in known and at not in ended)]
         return Rest(OutputBatch(late.stamped for late in ended.values()), list(ended), unknown)
@@ -115,8 +124,8 @@ class Unclaimed:
                 age_s = time.perf_counter() - min(late.started_s for late in lates)
                 await asyncio.wait(waiting, timeout=min(self._hold_s, _LINGER_SHARE * age_s))
 
-    def _keep(self, ticket: str, late: Late) -> None:
-        timer = asyncio.get_running_loop().call_later(self._wait_s, self._give_up, ticket)
+    def _keep(self, ticket: str, late: Late, wait_s: float) -> None:
+        timer = asyncio.get_running_loop().call_later(wait_s, self._give_up, ticket)
         self._kept[ticket] = late, timer
 
     def _claim(self, ticket: str) -> Late | None:

@@ -32,20 +32,26 @@ async def test_a_ticket_says_who_gave_it_and_is_good_for_one_output() -> None:
 
 
 async def test_a_question_is_answered_when_one_is_known_and_the_other_tickets_still_hold() -> None:
+    unclaimed, first, second = Unclaimed("r1", hold_s=0.01), late(), late()
+    tickets = [unclaimed.keep(first), unclaimed.keep(second)]
+    second.output.set_result(RewardOutput(2.0))
+    found = await soon(unclaimed.rest(tickets))
+    assert ([output.score for output in found.outputs], found.positions, found.unknown) == ([2.0], [1], [])
+    first.output.set_result(RewardOutput(1.0))
+    assert (await soon(unclaimed.rest(tickets))).positions == [0]
+
+
+async def test_who_takes_a_question_back_may_ask_again() -> None:
     unclaimed, first, second = Unclaimed("r1", hold_s=60.0), late(), late()
     tickets = [unclaimed.keep(first), unclaimed.keep(second)]
     asking = asyncio.create_task(unclaimed.rest(tickets))
     await asyncio.sleep(0)
-    second.output.set_result(RewardOutput(2.0))
-    await asyncio.sleep(0)
-    first_started = asyncio.create_task(asyncio.wait({asking}, timeout=0))
-    await first_started
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    first.output.set_result(RewardOutput(1.0))
-    found = await soon(unclaimed.rest(tickets))
-    assert [output.score for output in found.outputs] == [1.0, 2.0], "whoever stops asking may ask again"
+    for one, score in ((first, 1.0), (second, 2.0)):
+        one.output.set_result(RewardOutput(score))
+    assert [output.score for output in (await soon(unclaimed.rest(tickets))).outputs] == [1.0, 2.0]
 
 
 async def test_without_news_a_question_is_answered_by_nothing() -> None:
