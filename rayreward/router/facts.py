@@ -31,7 +31,7 @@ class RewardFacts:
         compares_groups: whether all samples of a prompt must be seen together.
         scores_one_by_one: whether a sample's failure can only be its own, and not its whole call's.
         counts_by_run: whether it wants to know which run asks, for what that may spend.
-        may_be_slow: whether one sample of a call may take much longer than the others, and be known later.
+        knows_each: whether the samples of a call are known one after the other, and not all together.
         takes_turns: whether a replica's second call waits there for its first.
         call_tokens: that one call should carry, of a reward whose model computes in steps; None where none counts.
         found: what loading has found, for people.
@@ -46,7 +46,7 @@ class RewardFacts:
     compares_groups: bool = False
     scores_one_by_one: bool = True
     counts_by_run: bool = False
-    may_be_slow: bool = True
+    knows_each: bool = True
     takes_turns: bool = False
     call_tokens: int | None = None
     found: Mapping[str, Any] = field(default_factory=dict)
@@ -65,6 +65,7 @@ class RewardFacts:
     ) -> RewardFacts:
         """The facts of a loaded reward; `process_count` is how many killable processes a replica has for it."""
         condition = reward.serving_condition
+        is_each_a_process_call = reward.isolation == "process" and reward.scores_one_by_one
         is_one_process = reward.isolation == "process" and not reward.parts_run_apart
         takes_turns = process_count == 1 if is_one_process else reward.scores_in_turn
         return cls(
@@ -76,7 +77,7 @@ class RewardFacts:
             compares_groups=reward.compares_groups,
             scores_one_by_one=reward.scores_one_by_one,
             counts_by_run=reward.counts_by_run,
-            may_be_slow=not (reward.isolation == "inline" and reward.is_plain),
+            knows_each=reward.answers_each or reward.parts_run_apart or is_each_a_process_call,
             takes_turns=takes_turns,
             call_tokens=call_tokens(condition),
             found=condition.found,

@@ -38,9 +38,6 @@ async def known_soon(
             for _, task in scoring:
                 task.cancel()
             raise
-    if len(scoring) == 1:  # as for a reward that is never slow: they are all, in order
-        [(_, task)] = scoring
-        return [*(_outputs_of if task.done() else _late)(task, len(parts[0][0]))]
     outcomes: dict[int, Outcome] = {}
     for positions, task in scoring:
         if task.done():

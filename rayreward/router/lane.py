@@ -191,15 +191,16 @@ class Lane:
         if is_probe and self.breaker is not None:
             self.breaker.note(was_there=was_there)
 
-    def parts(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
-        """Positions of samples that are known together; each part may be asked for by itself.
+    def parts(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]] | None:
+        """Positions of samples that are known together, each part for itself; None where all are.
 
-        All, of a reward whose samples take no time; groups, of one that compares them, and while nothing is known of
-        it; else each sample.
+        To ask for each by itself costs some 15 us: nothing would be won where a replica knows them together.
         """
+        if self.facts is not None and not self.facts.knows_each:
+            return None
         if self.facts is None or self.facts.compares_groups:
             return positions_of_groups(samples)
-        return [[at] for at in range(len(samples))] if self.facts.may_be_slow else [range(len(samples))]
+        return [[at] for at in range(len(samples))]
 
     async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:
         """One output a sample, in order."""

@@ -30,8 +30,8 @@ class RewardLane(Protocol):
         """Whether what is not ready may have no replica where nothing is asked for."""
         ...
 
-    def parts(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
-        """Positions of samples that are known together; each part may be asked for by itself."""
+    def parts(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]] | None:
+        """Positions of samples that are known together, each part for itself; None where all are."""
         ...
 
     async def score(self, samples: Sequence[Sample], terms: Terms) -> list[RewardOutput]:

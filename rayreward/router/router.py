@@ -143,16 +143,17 @@ class Router:
                 return [_too_full(timeout_s)] * len(samples)
             else:
                 terms = entered
-        parts = lane.parts(samples)
 
-        async def score(part: Sequence[int]) -> list[RewardOutput]:
-            asked = samples if len(part) == len(samples) else [samples[at] for at in part]
+        async def score(asked: Sequence[Sample]) -> list[RewardOutput]:
             try:
                 return await lane.score(asked, terms)
             finally:
                 self._gate.leave(_ticket(name, asked, terms))
 
-        return await known_soon([(part, score(part)) for part in parts], patience_s=patience_s)
+        parts = lane.parts(samples)
+        if parts is None:
+            return await score(samples)
+        return await known_soon([(part, score([samples[at] for at in part])) for part in parts], patience_s=patience_s)
 
     async def score_in_turn(
         self,

@@ -60,7 +60,7 @@ class VersionedLane:
         """Whether what is not ready may have no replica where nothing is asked for."""
         return all(lane.is_ready or lane.can_sleep for lane in self._answering)
 
-    def parts(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
+    def parts(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]] | None:
         """As the live version has them: its candidate is the same reward."""
         return self._live.parts(samples)
 

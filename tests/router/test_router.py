@@ -138,14 +138,15 @@ class TestBegin:
         go.set()
         assert [output.score for output in await settled([stays])] == [1.0]
 
-    async def test_a_group_is_known_together_and_so_is_all_of_a_reward_that_is_never_slow(self) -> None:
+    async def test_a_group_is_known_together_and_so_is_all_of_some_rewards(self) -> None:
         stage = Stage()
         asked = [Sample(response=text, group_id=text[0], group_size=2) for text in ("a", "b", "aa", "bb")]
         compares = self.router_to(stage, RewardFacts("v", compares_groups=True))
         assert compares.lanes["r"].parts(asked) == [[0, 2], [1, 3]]
         assert [output.score for output in await settled(await compares.begin(None, asked))] == [1.0, 1.0, 2.0, 2.0]
-        quick = self.router_to(stage, RewardFacts("v", may_be_slow=False))
-        assert [list(part) for part in quick.lanes["r"].parts(asked)] == [[0, 1, 2, 3]]
+        quick = self.router_to(stage, RewardFacts("v", knows_each=False))
+        assert quick.lanes["r"].parts(asked) is None
+        assert [one.score for one in await quick.begin(None, asked) if isinstance(one, RewardOutput)] == [1, 1, 2, 2]
         assert self.router_to(stage, RewardFacts("v")).lanes["r"].parts(asked) == [[0], [1], [2], [3]]
 
     async def test_where_there_is_no_room_it_is_refused_or_held_as_a_whole(self) -> None:
