@@ -88,8 +88,8 @@ def test_a_replica_that_dies_takes_no_sample_with_it_and_the_others_keep_their_p
 
     after = asyncio.run(ask_and_kill())
     assert after.keys() == before.keys()
-    kept = [prompt for prompt, pids in before.items() if lost not in pids]
-    assert all(before[prompt] <= after[prompt] for prompt in kept)
+    moved = {prompt: (pids, after[prompt]) for prompt, pids in before.items() if not pids - {lost} <= after[prompt]}
+    assert not moved, f"{lost} was lost"
 
 
 def test_one_that_sleeps_wakes_for_its_first_prompt_and_is_asked_by_name_then(url: str) -> None:
