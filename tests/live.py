@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from rayreward.serve.cluster import free_port
 from rayreward.testing import served
+
+
+@contextmanager
+def served_by_command(target: str, *, cwd: Path, environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """``rayreward serve`` as a user types it, until Ctrl-C; gives its port."""
+    port = free_port("127.0.0.1")
+    command = [str(Path(sys.executable).with_name("rayreward")), "serve", target, "--port", str(port)]
+    with subprocess.Popen(
+        command, cwd=cwd, env={**os.environ, **(environment or {})}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "Serving at" in line:
+                break
+        assert process.poll() is None, "".join(said)
+        # Nobody reads on: a full pipe would stop the server.
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        try:
+            yield port
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
 
 
 @asynccontextmanager

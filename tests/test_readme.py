@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from rayreward.serve.cluster import free_port
+from tests.live import served_by_command
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -51,21 +49,8 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serving(checkout: Path) -> Iterator[int]:
-    port = free_port("127.0.0.1")
-    command = [str(BIN / "rayreward"), "serve", "my_rewards.py", "--port", str(port)]
-    with subprocess.Popen(command, cwd=checkout, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if "Serving at" in line:
-                break
-        assert process.poll() is None, "".join(said)
-        # Nobody reads on: a full pipe would stop the server.
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+    with served_by_command("my_rewards.py", cwd=checkout) as port:
         yield port
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.ray

@@ -12,13 +12,13 @@ import weakref
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from rayreward.batches import AskedAgain, Rest
+from rayreward.batches import Rest
 from rayreward.client.applications import AUTO, choose_application
 from rayreward.client.base import RewardClient
 from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
 from rayreward.collecting import collect_seldom
 from rayreward.errors import BackpressureError, ServiceUnavailableError
-from rayreward.router.asking_again import ask_again
+from rayreward.router.asking_again import asking_again
 from rayreward.router.coalescer import Coalescer
 from rayreward.router.prescale import Prescaled
 from rayreward.router.rollout import RewardVersions
@@ -115,11 +115,6 @@ class HandleClient(RewardClient):
         return lane.score(samples, timeout_s=self._timeout_s if timeout_s is None else timeout_s)
 
     def _open_lane(self, reward: str | None, run: str | None, step: int | None, priority: Priority) -> Coalescer:
-        async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
-            if isinstance(batch, AskedAgain):
-                return await ask_again(batch, rest=rest, score=score)
-            return await score(batch)
-
         async def rest(tickets: Sequence[str]) -> Rest:
             found: Rest = await call_handle(self._handle, "rest", list(tickets))
             return found
@@ -139,6 +134,7 @@ class HandleClient(RewardClient):
                 else:
                     return outputs
 
+        send = asking_again(score, rest=rest)
         return Coalescer(send, slot_count=SLOTS, full_slot_count=FULL_SLOTS, limits=LIMITS, now=time.monotonic)
 
 

@@ -14,9 +14,9 @@ import asyncio
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
-from rayreward.batches import AskedAgain, Rest
+from rayreward.batches import Rest
 from rayreward.client.base import RewardClient
 from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
 from rayreward.client.patience import positions_unavailable, score_patiently
@@ -30,11 +30,13 @@ from rayreward.errors import (
     UnknownRewardError,
 )
 from rayreward.outcome import failed_output
-from rayreward.router.asking_again import ask_again
-from rayreward.router.coalescer import Coalescer, Send
+from rayreward.router.asking_again import asking_again
+from rayreward.router.coalescer import Coalescer
 from rayreward.router.terms import priority_of
 from rayreward.sample import Sample
 from rayreward.types import Priority, RewardOutput
+
+CallT = TypeVar("CallT", bound=Callable[..., Awaitable[object]])
 
 _REFUSALS = (UnknownRewardError, AuthenticationError, ConfigError)
 """What no sample is to blame for and no waiting cures."""
@@ -152,14 +154,16 @@ class RunClient:
         )
 
     async def _send_early(self, samples: Sequence[Sample]) -> Sequence[RewardOutput]:
-        """Samples of several callers; those that were asked for before by their tickets."""
-        if isinstance(samples, AskedAgain):
-            return await self._answered(ask_again(samples, rest=self._rest, score=self._send_early), samples)
+        """Samples of several callers."""
         asked = self._client._send_early(self.name or None, samples, run=self.run, priority=self._priority)
         return await self._answered(asked, samples)
 
     async def _rest(self, tickets: Sequence[str]) -> Rest:
-        return await self._client._rest(self.name or None, tickets)
+        try:
+            return await self._client._rest(self.name or None, tickets)
+        except _REFUSALS as error:
+            self._refusal = error
+            raise
 
     async def _answered(
         self, work: Awaitable[Sequence[RewardOutput]], samples: Sequence[Sample]
@@ -179,9 +183,9 @@ class RunClient:
         lane = self._lanes.get(loop)
         if lane is None:
             # Weakly: as a cycle the client would be collected together with its open sockets, and could not close them.
-            send = weakref.WeakMethod(self._send_early)
+            score, rest = weakref.WeakMethod(self._send_early), weakref.WeakMethod(self._rest)
             lane = self._lanes[loop] = Coalescer(
-                lambda batch: _alive(send)(batch),
+                asking_again(lambda batch: _alive(score)(batch), rest=lambda tickets: _alive(rest)(tickets)),
                 slot_count=SLOTS,
                 full_slot_count=FULL_SLOTS,
                 limits=LIMITS,
@@ -194,8 +198,8 @@ _Lanes = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Coalescer]
 """Futures belong to an event loop, so each coalesces its own callers."""
 
 
-def _alive(method: weakref.WeakMethod[Any]) -> Send:
-    found: Send | None = method()
+def _alive(method: weakref.WeakMethod[CallT]) -> CallT:
+    found = method()
     if found is None:
         raise RuntimeError("a client was collected while somebody waited for it; this is a bug in rayreward")
     return found

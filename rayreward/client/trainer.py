@@ -17,13 +17,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rayreward.batches import AskedAgain, Rest
+from rayreward.batches import Rest
 from rayreward.client.applications import AUTO
 from rayreward.client.call_size import FULL_SLOTS, LIMITS, SLOTS
 from rayreward.client.handle import find_app
 from rayreward.client.patience import PAUSE_S, score_patiently
 from rayreward.errors import ServiceUnavailableError
-from rayreward.router.asking_again import ask_again
+from rayreward.router.asking_again import asking_again
 from rayreward.router.coalescer import Coalescer, Gather
 from rayreward.sample import Sample
 from rayreward.serve.calls import call_handle
@@ -156,7 +156,7 @@ class TrainerClient:
         desk = self._desks.get(loop)
         if desk is None:
             lane = Coalescer(
-                self._send,
+                asking_again(self._score_batch, rest=self._rest),
                 slot_count=SLOTS,
                 full_slot_count=FULL_SLOTS,
                 limits=LIMITS,
@@ -165,11 +165,6 @@ class TrainerClient:
             )
             desk = self._desks[loop] = _Desk(lane)
         return desk
-
-    async def _send(self, batch: list[Sample]) -> Sequence[RewardOutput]:
-        if isinstance(batch, AskedAgain):
-            return await ask_again(batch, rest=self._rest, score=self._score_batch)
-        return await self._score_batch(batch)
 
     async def _rest(self, tickets: Sequence[str]) -> Rest:
         found: Rest = await self._call("rest", list(tickets))

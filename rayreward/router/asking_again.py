@@ -11,15 +11,24 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from rayreward.batches import NOT_KNOWN_YET, AskedAgain, EarlyBatch, OutputBatch, Rest, SampleBatch
 from rayreward.outcome import to_outputs
+from rayreward.sample import Sample
 from rayreward.types import RewardOutput
 
+Score = Callable[[list[Sample]], Awaitable[Sequence[RewardOutput]]]
 AskRest = Callable[[Sequence[str]], Awaitable[Rest]]
 AskOwner = Callable[[str, Sequence[str]], Awaitable[Rest]]
 
 
-async def ask_again(
-    batch: AskedAgain, *, rest: AskRest, score: Callable[[SampleBatch], Awaitable[Sequence[RewardOutput]]]
-) -> Sequence[RewardOutput]:
+def asking_again(score: Score, *, rest: AskRest) -> Score:
+    """`score`, with samples that were asked for before asked for by their tickets."""
+
+    async def send(batch: list[Sample]) -> Sequence[RewardOutput]:
+        return await (ask_again(batch, rest=rest, score=score) if isinstance(batch, AskedAgain) else score(batch))
+
+    return send
+
+
+async def ask_again(batch: AskedAgain, *, rest: AskRest, score: Score) -> Sequence[RewardOutput]:
     """One output a sample, in order; an `EarlyBatch` where not all are known yet.
 
     Args:

@@ -210,13 +210,14 @@ class OpenRLHFRoute:
             means.begin(run or _NO_RUN, group, size=size, now_s=begun_s)
         scores: Sequence[float | None] = [None] * len(items)
         try:
-            outputs = await self._router.score_in_turn(
+            outputs = await self._router.score(
                 name,
                 samples,
                 timeout_s=self._policy.answer_within_s,
                 priority=priority,
                 caller=run,
                 group_size=group_size,
+                is_held=True,
             )
             if len(samples) != len(items):
                 scored = iter(outputs)

@@ -76,6 +76,7 @@ class Router:
         priority: Priority = "train",
         caller: str | None = None,
         group_size: int | None = None,
+        is_held: bool = False,
     ) -> list[RewardOutput]:
         """One output a sample, in order.
 
@@ -86,6 +87,8 @@ class Router:
             priority: "train" goes before "eval", and "batch" comes last.
             caller: whose samples they are (the run): callers take turns.
             group_size: of how many samples a prompt's group is, where the samples do not say.
+            is_held: whether it is held while too much waits, and not refused: a training would be lost. What is not let
+                in within `timeout_s` fails as `rejected`.
 
         Raises:
             UnknownRewardError: no such reward.
@@ -97,10 +100,11 @@ class Router:
             return []
         terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
         ticket = _ticket(name, samples, terms)
-        if not self._gate.admission.enters(ticket):
-            terms = await self._enter(ticket, terms)
+        entered = terms if self._gate.admission.enters(ticket) else await self._enter(ticket, terms, is_held=is_held)
+        if entered is None:
+            return [_too_full(timeout_s)] * len(samples)
         try:
-            return await lane.score(samples, terms)
+            return await lane.score(samples, entered)
         finally:
             self._gate.leave(ticket)
 
@@ -117,36 +121,20 @@ class Router:
     ) -> Sequence[Outcome]:
         """`score` for a client that asks for many callers at once: what is not known in time is a future of its output.
 
-        Args:
-            name: the reward; the main one where left out.
-            samples: what to score.
-            timeout_s: after which samples without an answer fail as `timeout`.
-            priority: "train" goes before "eval", and "batch" comes last.
-            caller: whose samples they are (the run).
-            is_held: whether it is held while too much waits, as by `score_in_turn`, and not refused.
-            patience_s: how long all are waited for.
-
-        Raises:
-            UnknownRewardError: no such reward.
-            InvalidInputError: no such priority.
-            BackpressureError: too much waits already; nothing was scored.
+        Args, and what is raised, are those of `score`; `patience_s` is how long all are waited for.
         """
         name, lane = self.lane(name)
         terms = Terms(timeout_s, rank_of(priority), caller or "")
         if not samples:
             return []
         ticket = _ticket(name, samples, terms)
-        if not self._gate.admission.enters(ticket):
-            if not is_held:
-                terms = await self._enter(ticket, terms)
-            elif (entered := await self._enter_in_turn(ticket, terms)) is None:
-                return [_too_full(timeout_s)] * len(samples)
-            else:
-                terms = entered
+        entered = terms if self._gate.admission.enters(ticket) else await self._enter(ticket, terms, is_held=is_held)
+        if entered is None:
+            return [_too_full(timeout_s)] * len(samples)
 
         async def score(asked: Sequence[Sample]) -> list[RewardOutput]:
             try:
-                return await lane.score(asked, terms)
+                return await lane.score(asked, entered)
             finally:
                 self._gate.leave(_ticket(name, asked, terms))
 
@@ -155,46 +143,14 @@ class Router:
             return await score(samples)
         return await known_soon([(part, score([samples[at] for at in part])) for part in parts], patience_s=patience_s)
 
-    async def score_in_turn(
-        self,
-        name: str | None,
-        samples: Sequence[Sample],
-        *,
-        timeout_s: float | None = None,
-        priority: Priority = "train",
-        caller: str | None = None,
-        group_size: int | None = None,
-    ) -> list[RewardOutput]:
-        """`score` for a training that must not be refused: it is held while too much waits.
-
-        Samples that are not let in within `timeout_s` fail as `rejected`.
-        """
-        name, lane = self.lane(name)
-        if not samples:
-            return []
-        terms = Terms(timeout_s, rank_of(priority), caller or "", group_size)
-        ticket = _ticket(name, samples, terms)
-        if not self._gate.admission.enters(ticket):
-            entered = await self._enter_in_turn(ticket, terms)
-            if entered is None:
-                return [_too_full(timeout_s)] * len(samples)
-            terms = entered
-        try:
-            return await lane.score(samples, terms)
-        finally:
-            self._gate.leave(ticket)
-
-    async def _enter(self, ticket: Ticket, terms: Terms) -> Terms:
-        """What is left of the terms when the ticket has entered."""
+    async def _enter(self, ticket: Ticket, terms: Terms, *, is_held: bool) -> Terms | None:
+        """What is left of the terms when a ticket has entered that had no room at once; None where it never had."""
         started_s = self.now()
-        await self._gate.enter(ticket, timeout_s=terms.timeout_s)
+        if not is_held:
+            await self._gate.enter(ticket, timeout_s=terms.timeout_s)
+        elif not await self._gate.enter_in_turn(ticket, timeout_s=terms.timeout_s):
+            return None
         return terms.after(self.now() - started_s)
-
-    async def _enter_in_turn(self, ticket: Ticket, terms: Terms) -> Terms | None:
-        """The same for whoever is held; None where there was no room in time."""
-        started_s = self.now()
-        has_entered = await self._gate.enter_in_turn(ticket, timeout_s=terms.timeout_s)
-        return terms.after(self.now() - started_s) if has_entered else None
 
     def records(self, run: str | None) -> bool:
         """Whether `record` keeps anything of this run's samples."""
@@ -228,12 +184,12 @@ class Router:
         *,
         run: str | None = None,
         step: int | None = None,
-    ) -> list[RewardOutput]:
-        """Record what `begin` has brought, each when it is known, and return those that are."""
+    ) -> None:
+        """Record what `begin` has brought, each when it is known."""
         known = [outcome for outcome in outcomes if isinstance(outcome, RewardOutput)]
         if len(known) == len(outcomes):
             self.record(name, samples, known, run=run, step=step)
-            return known
+            return
 
         def note(sample: Sample, late: asyncio.Future[RewardOutput]) -> None:
             if not late.cancelled():
@@ -244,7 +200,6 @@ class Router:
         for sample, outcome in zip(samples, outcomes, strict=True):
             if not isinstance(outcome, RewardOutput):
                 outcome.add_done_callback(partial(note, sample))
-        return known
 
     def note_unavailable(self, run: str | None) -> None:
         """The run has asked for scores, and no replica has answered."""

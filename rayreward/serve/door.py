@@ -55,6 +55,7 @@ from rayreward.wire import (
     encode_answer,
     encode_rest,
 )
+from rayreward.workers.outcomes import Outcome
 
 _log = logging.getLogger(__name__)
 
@@ -218,20 +219,13 @@ class Door:
         samples = [item for item in items if isinstance(item, Sample)]
         timeout_s = min(body.timeout_s or self._limits.request_timeout_s, self._limits.request_timeout_s)
         priority = priority_of(body.priority)
-        if body.early:
-            outcomes = await self._router.begin(name, samples, timeout_s=timeout_s, priority=priority, caller=body.run)
-            known = self._router.record_outcomes(name, samples, outcomes, run=body.run, step=body.step)
-            if len(known) < len(outcomes):
-                late = iter(outcomes)
-                return self._unclaimed.begun([next(late) if isinstance(item, Sample) else item for item in items])
-            scored = known
-        else:
-            scored = await self._router.score(name, samples, timeout_s=timeout_s, priority=priority, caller=body.run)
-            self._router.record(name, samples, scored, run=body.run, step=body.step)
-        if len(samples) == len(items):
-            return scored
-        rest = iter(scored)
-        return [next(rest) if isinstance(item, Sample) else item for item in items]
+        ask = self._router.begin if body.early else self._router.score
+        outcomes: Sequence[Outcome] = await ask(name, samples, timeout_s=timeout_s, priority=priority, caller=body.run)
+        self._router.record_outcomes(name, samples, outcomes, run=body.run, step=body.step)
+        if len(samples) < len(items):
+            scored = iter(outcomes)
+            outcomes = [next(scored) if isinstance(item, Sample) else item for item in items]
+        return self._unclaimed.begun(outcomes)
 
     async def _get_reward(self, reward: str | None, request: Request) -> Answer:
         name, _ = self._router.lane(reward)

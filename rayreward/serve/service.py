@@ -14,11 +14,12 @@ from typing import Any
 
 from starlette.requests import Request
 
-from rayreward.batches import AskedAgain, OutputBatch, Rest
+from rayreward.batches import Rest
 from rayreward.collecting import collect_seldom
 from rayreward.log.record import RewardLog
-from rayreward.router.asking_again import ask_again, ask_each_owner
+from rayreward.router.asking_again import ask_each_owner, asking_again
 from rayreward.router.backlog import Backlog
+from rayreward.router.coalescer import Send
 from rayreward.router.config import ServiceConfig
 from rayreward.router.lane import Lane, open_lane
 from rayreward.router.lane_policy import LanePolicy, Slots, limits_of
@@ -109,16 +110,14 @@ class RewardService:
         """
         name, _ = self._router.lane(reward)
         outcomes = await self._router.begin(name, samples, timeout_s=timeout_s, priority=priority, caller=run)
-        known = self._router.record_outcomes(name, samples, outcomes, run=run, step=step)
-        return OutputBatch(known) if len(known) == len(outcomes) else self._unclaimed.begun(outcomes)
+        self._router.record_outcomes(name, samples, outcomes, run=run, step=step)
+        return self._unclaimed.begun(outcomes)
 
     async def score_for_trainer(
         self, reward: str | None, samples: Sequence[Sample], *, run: str | None = None
     ) -> Sequence[RewardOutput]:
         """As `score`, for a training that is held and not refused; those without a score are then to be settled."""
-        outcomes = await self._openrlhf.begin(reward, samples, run=run)
-        known = [outcome for outcome in outcomes if isinstance(outcome, RewardOutput)]
-        return OutputBatch(known) if len(known) == len(outcomes) else self._unclaimed.begun(outcomes)
+        return self._unclaimed.begun(await self._openrlhf.begin(reward, samples, run=run))
 
     async def rest(self, tickets: Sequence[str]) -> Rest:
         """What is known by now of samples whose call was answered without them."""
@@ -220,11 +219,8 @@ def _open_lane(spec: RewardSpec, name: str, handle: Any) -> Lane:
     running = partial(running_replicas, _app_name(), name)
     least_busy = LeastBusy(running)
 
-    async def send(batch: list[Sample], *, replica: str | None = None) -> Sequence[RewardOutput]:
-        if isinstance(batch, AskedAgain):
-            rest = partial(ask_each_owner, owner_of=owner_of, rest=rest_of_owner)
-            return await ask_again(batch, rest=rest, score=partial(score, replica=replica))
-        return await score(batch, replica=replica)
+    def send_to(replica: str | None) -> Send:
+        return asking_again(partial(score, replica=replica), rest=rest)
 
     async def score(batch: list[Sample], *, replica: str | None) -> Sequence[RewardOutput]:
         with least_busy.one_more(replica) as chosen:
@@ -233,9 +229,12 @@ def _open_lane(spec: RewardSpec, name: str, handle: Any) -> Lane:
             )
         return outputs
 
+    async def rest(tickets: Sequence[str]) -> Rest:
+        return await ask_each_owner(tickets, owner_of=owner_of, rest=rest_of_owner)
+
     async def rest_of_owner(owner: str, tickets: Sequence[str]) -> Rest:
-        rest: Rest = await call_handle(handle, "rest", list(tickets), told(), replica=owner)
-        return rest
+        found: Rest = await call_handle(handle, "rest", list(tickets), told(), replica=owner)
+        return found
 
     def told() -> Backlog | None:
         return lane.backlog(time.time()) if spec.is_scaled else None
@@ -244,11 +243,17 @@ def _open_lane(spec: RewardSpec, name: str, handle: Any) -> Lane:
     aimed = None
     slot_count, spread = slots.of(None), slots.spread(spec.num_replicas)
     if spec.keeps_prompts_together:
-        aimed = Aimed(running, lambda replica: partial(send, replica=replica))
+        aimed = Aimed(running, send_to)
         slot_count, spread = slots.of(1), slots.spread(1)
     sizer = BatchSizer(spread, most_samples=most_samples)
     lane = open_lane(
-        send, slot_count=slot_count, limits=limits_of(spec), policy=policy, now=time.monotonic, sizer=sizer, aimed=aimed
+        send_to(None),
+        slot_count=slot_count,
+        limits=limits_of(spec),
+        policy=policy,
+        now=time.monotonic,
+        sizer=sizer,
+        aimed=aimed,
     )
     lane.slots = slots
     return lane

@@ -76,8 +76,11 @@ class Unclaimed:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def begun(self, outcomes: Sequence[RewardOutput | asyncio.Future[RewardOutput]]) -> EarlyBatch:
-        """What is known of a call that has just been looked at, as it is, and tickets for the rest."""
+    def begun(self, outcomes: Sequence[RewardOutput | asyncio.Future[RewardOutput]]) -> OutputBatch:
+        """What is known of a call that has just been looked at, as it is, and tickets for the rest, if there is any."""
+        known = [outcome for outcome in outcomes if isinstance(outcome, RewardOutput)]
+        if len(known) == len(outcomes):
+            return OutputBatch(known)
         return self.early(outcomes, started_s=time.perf_counter(), stamp=lambda output: output)
 
     def early(

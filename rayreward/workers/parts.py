@@ -17,7 +17,7 @@ from rayreward.condition import Condition
 from rayreward.function import Isolation, RewardFunction
 from rayreward.sample import Sample
 from rayreward.types import RewardOutput
-from rayreward.workers.outcomes import give_up
+from rayreward.workers.outcomes import settled
 from rayreward.workers.runner import InlineRunner, Runner
 
 if TYPE_CHECKING:
@@ -61,19 +61,13 @@ class PlacedPart(RewardFunction):
 
     async def answer_each(self, samples: Sequence[Sample], answer: Answer) -> None:
         """What is known together, and slow samples each when it is known."""
-        late: list[asyncio.Future[RewardOutput]] = []
-        for at, outcome in enumerate(await self.runner.begin(samples)):
+        outcomes = await self.runner.begin(samples)
+        for at, outcome in enumerate(outcomes):
             if isinstance(outcome, RewardOutput):
                 answer(at, outcome)
             else:
                 outcome.add_done_callback(partial(_tell, answer, at))
-                late.append(outcome)
-        if late:
-            try:
-                await asyncio.wait(late)
-            except asyncio.CancelledError:
-                give_up(late)
-                raise
+        await settled(outcomes)
 
 
 def _tell(answer: Answer, at: int, late: asyncio.Future[RewardOutput]) -> None:

@@ -86,7 +86,7 @@ async def test_a_training_that_is_held_too_long_is_told_so() -> None:
     async with served({"r": ScriptedReward({"slow": HANG}, timeout_s=0.2)}, admission=limits) as service:
         slow = asyncio.create_task(service.router.score("r", [Sample(response="slow")]))
         await asyncio.sleep(0)
-        held = await service.router.score_in_turn("r", [Sample(response="a")], timeout_s=0.0)
+        held = await service.router.score("r", [Sample(response="a")], timeout_s=0.0, is_held=True)
         assert said(held) == ["rejected"]
         assert said(await slow) == ["timeout"]
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +16,8 @@ from ray import serve
 
 from rayreward import HttpClient, Sample
 from rayreward.rewards import RewardModel
-from rayreward.serve.cluster import EmbeddedCluster, free_port
+from rayreward.serve.cluster import EmbeddedCluster
+from tests.live import served_by_command
 from tests.models.tiny import make_decoder
 
 pytest.importorskip("torch")
@@ -110,26 +107,12 @@ def test_the_readmes_command_serves_a_model_by_the_environment_that_it_is_typed_
 ) -> None:
     readme = " ".join((FILE.parents[1] / "README.md").read_text().split())
     assert "`RAYREWARD_MODEL=folder rayreward serve deployments/reward_model.yaml`" in readme
-    port = free_port("127.0.0.1")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     environment = {"RAYREWARD_MODEL": str(make_decoder(tmp_path)), "RAYREWARD_GPUS": "0", "RAYREWARD_DTYPE": "float32"}
-    command = [str(Path(sys.executable).with_name("rayreward")), "serve", str(FILE), "--port", str(port)]
-    with subprocess.Popen(
-        command, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True, cwd=FILE.parents[1]
-    ) as process:
-        assert process.stderr is not None
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            if "Serving at" in line:
-                break
-        assert process.poll() is None, "".join(said)
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # nobody reads on: a full pipe would stop it
-        try:
-            with HttpClient(f"http://127.0.0.1:{port}") as client:
-                [output] = client.score([{"prompt": "what is two and two", "response": "four"}])
-        finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=60) == 0
+    with (
+        served_by_command(str(FILE), cwd=FILE.parents[1], environment=environment) as port,
+        HttpClient(f"http://127.0.0.1:{port}") as client,
+    ):
+        [output] = client.score([{"prompt": "what is two and two", "response": "four"}])
     assert output.is_valid
     assert "raw_score" in output.metadata
